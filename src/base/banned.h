@@ -8,6 +8,8 @@
 #ifndef STEAD_BASE_BANNED_H
 #define STEAD_BASE_BANNED_H
 
+#ifndef __ASSEMBLER__ /* also included into the assembled data table */
+
 /* Headers that mention the names come first, so that poisoning does not break them. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,5 +18,7 @@
 #include <unistd.h>
 
 #pragma GCC poison atoi atol atof strcpy strcat sprintf vsprintf strtok gmtime localtime system popen tmpnam mktemp
+
+#endif
 
 #endif
