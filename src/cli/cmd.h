@@ -1,0 +1,12 @@
+/*
+ * cmd - the rows of all commands; each is defined in the cmd-*.c file of its name.
+ */
+#ifndef STEAD_CLI_CMD_H
+#define STEAD_CLI_CMD_H
+
+#include "cli/command.h"
+
+extern const struct command cmd_completion;
+extern const struct command cmd_help;
+
+#endif

@@ -1,0 +1,8 @@
+#include "cli/cmd.h"
+
+/* In the order of `stead help`: what a newcomer needs first, comes first. */
+const struct command *const commands[] = {
+    &cmd_completion,
+    &cmd_help,
+    NULL,
+};
