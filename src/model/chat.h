@@ -1,7 +1,7 @@
 /*
  * chat - one conversation with one endpoint: bytes that only grow, and replies that can be trusted.
  *
- *     struct chat_options o = { .system = SPAN("..."), .tools = tools, .ntools = 6 };
+ *     struct chat_options o = { .instructions = SPAN("..."), .tools = tools, .ntools = 6 };
  *     struct chat *c;
  *     if (chat_create(loop, endpoint, &o, &c, e) < 0) ...
  *     chat_add_user(c, task, e);
@@ -59,7 +59,7 @@ struct tool_schema {
 };
 
 struct chat_options {
-    struct span system;
+    struct span instructions; /* the system prompt */
     const struct tool_schema *tools; /* copied; ntools 0: no tools are offered and none accepted */
     size_t ntools;
     const struct sampling *sampling; /* NULL: the model's row */

@@ -2,7 +2,7 @@
  * profile - how an endpoint really behaves: what the dialect adapts to, and what a probe measured.
  *
  * A profile is made of three layers, later over earlier: the defaults of the server kind, the quirk
- * rows whose condition holds (data/quirks/*.json), and the findings of `stead endpoint probe`, kept as a
+ * rows whose condition holds (data/quirks/), and the findings of `stead endpoint probe`, kept as a
  * file per endpoint and model. Without a probe the first two serve and chat learns from what happens.
  *
  *     profile_for(ep, profile_dir, &ep->profile, e);
@@ -26,7 +26,7 @@ struct behaviour {
     bool nine_char_ids;      /* call ids are made by us: nine letters or digits */
     bool object_args;        /* replayed arguments as an object */
     bool merge_user_after_tool; /* a user message may not follow a tool result: it is put inside it */
-    int system;              /* enum system_place */
+    int system_place;        /* enum system_place */
     int reasoning;           /* enum reasoning_replay */
     int constrain;           /* enum constrain_how, the ladder's last rung */
     bool stream_usage;       /* send stream_options.include_usage */
@@ -38,6 +38,7 @@ struct behaviour {
     bool one_call;           /* ask for no parallel calls */
     bool tools;              /* offered through the API at all */
     bool vision;
+    bool name_results;       /* tool results carry the name of their tool */
     bool escape_control;     /* break control tokens of the model's template in content that we send */
     bool count_prompt;       /* compare prompt_tokens with our estimate: the server truncates silently */
 };
