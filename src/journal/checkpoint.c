@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sqlite3.h>
+#include <string.h>
 
 #include "base/mem.h"
 

@@ -1,5 +1,6 @@
 #include "journal/store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -148,8 +149,7 @@ static int fail(struct store *s, struct err *e, const char *doing)
         break;
     default:
         err_set(e, ERR_IO, "%s '%s': %s", doing, p, sqlite3_errmsg(s->db));
-        if (sys == ENOSPC || sys == EFBIG || sys == EDQUOT)
-            err_hint(e, "no room is left for it: free some space, or set STEAD_STATE_DIR");
+        err_hint(e, "see with `df` whether the disk has room and with `dmesg` whether it fails; STEAD_STATE_DIR names another place");
         break;
     }
     e->sys = sys;
@@ -621,7 +621,7 @@ static int fact_row(void *ctx, sqlite3_stmt *st)
     return r->fn(r->ctx, &ev);
 }
 
-/* The first fact at or after a time, by the index; wall clocks may step back a little, so an hour early. */
+/* The first fact at or after a time, by the index. */
 static int64_t first_fact_id(struct store *s, int64_t since_ms)
 {
     sqlite3_stmt *st = NULL;
