@@ -1,0 +1,929 @@
+/* worker.c - see worker.h. */
+#include "inference/engine/worker.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <ggml-backend.h>
+#include <ggml-cpu.h>
+#include <llama.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MODULE "engine"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "inference/engine/sequences.h"
+
+#define PIECE_MAX 512           /* bytes of one token's text; llama.cpp's longest are below 300 */
+#define TEXT_LIMIT (16u << 20)  /* bytes waiting for the loop's thread */
+#define CHECKPOINTS 4           /* kept a sequence, where the cache cannot be cut anywhere */
+#define CHECKPOINT_BACK 4       /* tokens before the prompt's end: what a template puts there varies with the reply */
+#define POLL_ALONE 50           /* llama.cpp's default: waiting threads spin a little */
+#define POLL_SHARED 0           /* when others need the cores, they sleep */
+
+struct checkpoint { /* state at a position, for caches that cannot be cut back to it */
+    size_t n;
+    uint8_t *data;
+    size_t size;
+};
+
+struct job_private {
+    struct job *job;
+    struct worker *w;
+    struct job_private *next;
+    atomic_bool cancelled;
+    int32_t *tokens; /* of the prompt; NULL before the worker saw it */
+    int32_t ntokens;
+    /* what the loop's thread has not seen yet: under w->lock */
+    struct buf text;
+    int32_t predicted_n;
+    struct job_progress progress;
+    bool has_progress, done, posted;
+    struct job_result result;
+};
+
+struct run { /* one sequence at work; the worker's thread only */
+    struct job_private *p; /* NULL: idle */
+    struct chat_sampler *sampler;
+    int32_t limit;     /* tokens it may predict */
+    int32_t evaluated; /* tokens of the prompt that are in the cache */
+    int32_t cached;
+    int32_t next;      /* sampled and not evaluated yet, or -1 */
+    int32_t predicted;
+    int32_t row;       /* in the batch, whose logits choose the next token; or -1 */
+    int32_t in_batch;  /* tokens of this run in the batch */
+    int64_t started_us, first_us, last_us;
+    struct buf tail;   /* text held back: half a character, or perhaps the beginning of a stop */
+    struct checkpoint checkpoints[CHECKPOINTS];
+    size_t ncheckpoints;
+};
+
+struct worker {
+    struct loop *loop;
+    struct worker_options options;
+    struct worker_events events;
+    struct worker_info info;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool started, stopping; /* stopping: under lock */
+    atomic_bool stop;       /* the same, for llama.cpp's callbacks */
+    struct job_private *queue;
+    size_t active;
+    int32_t threads; /* wanted: under lock */
+    /* loading, under lock */
+    double loaded;
+    bool loading_posted;
+    struct err failure;
+    /* the worker's thread */
+    struct llama_model *model;
+    struct llama_context *ctx;
+    struct chat_templates *templates;
+    ggml_threadpool_t pool;
+    void (*pool_free)(ggml_threadpool_t);
+    int32_t threads_now;
+    struct llama_batch batch;
+    struct sequences seqs;
+    struct run *runs;
+    bool rolls_back; /* the cache can be cut at any position */
+    int32_t window;  /* of sliding-window attention, 0: none */
+};
+
+static const char *const kv_names[] = { "f16", "q8_0", "q4_0", "f32" };
+static const enum ggml_type kv_types[] = { GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_F32 };
+_Static_assert(COUNT_OF(kv_names) == WORKER_KV_TYPES, "one name a type");
+_Static_assert(COUNT_OF(kv_types) == WORKER_KV_TYPES, "one type a type");
+
+int worker_kv_parse(struct span name)
+{
+    for (size_t i = 0; i < COUNT_OF(kv_names); i++)
+        if (span_eqs(name, kv_names[i]))
+            return (int)i;
+    return -1;
+}
+
+const char *worker_kv_name(enum worker_kv type)
+{
+    return kv_names[type];
+}
+
+/* --- to the loop's thread ------------------------------------------------------------------- */
+
+static void private_destroy(struct job_private *p)
+{
+    if (!p)
+        return;
+    free(p->tokens);
+    buf_finish(&p->text);
+    free(p);
+}
+
+static void deliver(void *arg)
+{
+    struct job_private *p = arg;
+    struct worker *w = p->w;
+    struct job *job = p->job;
+
+    (void)pthread_mutex_lock(&w->lock);
+    struct buf text = p->text;
+    buf_init(&p->text, TEXT_LIMIT);
+    struct job_progress progress = p->progress;
+    bool has_progress = p->has_progress, done = p->done;
+    int32_t predicted_n = p->predicted_n;
+    p->has_progress = p->posted = false;
+    (void)pthread_mutex_unlock(&w->lock);
+
+    if (has_progress && job->on_progress)
+        job->on_progress(job->ctx, &progress);
+    if (text.n && job->on_text)
+        job->on_text(job->ctx, buf_span(&text), predicted_n);
+    buf_finish(&text);
+    if (!done)
+        return;
+    struct job_result result = p->result;
+    w->active--;
+    job->private = NULL;
+    private_destroy(p);
+    job->on_done(job->ctx, &result);
+}
+
+/* With w->lock held. A post that fails for want of memory is tried again with the next event. */
+static void post_locked(struct job_private *p)
+{
+    if (!p->posted)
+        p->posted = loop_post(p->w->loop, deliver, p) == 0;
+}
+
+static void send_done(struct job_private *p, const struct job_result *r)
+{
+    (void)pthread_mutex_lock(&p->w->lock);
+    p->result = *r;
+    p->done = true;
+    post_locked(p);
+    (void)pthread_mutex_unlock(&p->w->lock);
+}
+
+static void send_text(struct job_private *p, const char *text, size_t n, int32_t predicted_n)
+{
+    (void)pthread_mutex_lock(&p->w->lock);
+    buf_add(&p->text, text, n);
+    p->predicted_n = predicted_n;
+    post_locked(p);
+    (void)pthread_mutex_unlock(&p->w->lock);
+}
+
+static void send_progress(struct job_private *p, const struct job_progress *progress)
+{
+    (void)pthread_mutex_lock(&p->w->lock);
+    p->progress = *progress;
+    p->has_progress = true;
+    post_locked(p);
+    (void)pthread_mutex_unlock(&p->w->lock);
+}
+
+/* --- loading -------------------------------------------------------------------------------- */
+
+static void deliver_loading(void *arg)
+{
+    struct worker *w = arg;
+    (void)pthread_mutex_lock(&w->lock);
+    double done = w->loaded;
+    w->loading_posted = false;
+    (void)pthread_mutex_unlock(&w->lock);
+    if (w->events.on_loading)
+        w->events.on_loading(w->events.ctx, done);
+}
+
+static void deliver_ready(void *arg)
+{
+    struct worker *w = arg;
+    if (w->events.on_ready)
+        w->events.on_ready(w->events.ctx);
+}
+
+static void deliver_failed(void *arg)
+{
+    struct worker *w = arg;
+    if (w->events.on_failed)
+        w->events.on_failed(w->events.ctx, &w->failure);
+}
+
+static bool on_load_progress(float done, void *arg)
+{
+    struct worker *w = arg;
+    (void)pthread_mutex_lock(&w->lock);
+    w->loaded = (double)done;
+    if (!w->loading_posted)
+        w->loading_posted = loop_post(w->loop, deliver_loading, w) == 0;
+    (void)pthread_mutex_unlock(&w->lock);
+    return !atomic_load(&w->stop);
+}
+
+/* The last complaint of llama.cpp while loading: the reason that its NULL does not carry. */
+static char last_complaint[240];
+
+static void on_llama_log(enum ggml_log_level level, const char *text, void *arg)
+{
+    static enum ggml_log_level last = GGML_LOG_LEVEL_INFO;
+    (void)arg;
+    if (level != GGML_LOG_LEVEL_CONT)
+        last = level;
+    size_t n = strcspn(text, "\n");
+    if (n == 0)
+        return;
+    if (last == GGML_LOG_LEVEL_ERROR) {
+        log_warn("llama.cpp: %.*s", (int)n, text);
+        (void)snprintf(last_complaint, sizeof last_complaint, "%.*s", (int)n, text);
+    } else if (last == GGML_LOG_LEVEL_WARN) {
+        log_info("llama.cpp: %.*s", (int)n, text);
+    } else {
+        log_debug("llama.cpp: %.*s", (int)n, text);
+    }
+}
+
+/* The CPU variants lie beside libggml: find them there, wherever that is. */
+static void load_backends(void)
+{
+    Dl_info info;
+    char dir[4096];
+    if (!dladdr((const void *)(uintptr_t)ggml_backend_load_all_from_path, &info) || !info.dli_fname)
+        return;
+    const char *slash = strrchr(info.dli_fname, '/');
+    if (!slash || (size_t)(slash - info.dli_fname) >= sizeof dir)
+        return;
+    (void)snprintf(dir, sizeof dir, "%.*s", (int)(slash - info.dli_fname), info.dli_fname);
+    ggml_backend_load_all_from_path(dir);
+    if (ggml_backend_dev_count() == 0)
+        ggml_backend_load_all(); /* a distribution's own directory */
+}
+
+static bool on_abort(void *arg)
+{
+    struct worker *w = arg;
+    if (atomic_load(&w->stop))
+        return true;
+    bool any = false;
+    for (int32_t i = 0; i < w->info.slots; i++) {
+        const struct run *r = &w->runs[i];
+        if (!r->in_batch)
+            continue;
+        if (!atomic_load(&r->p->cancelled))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+/* A pool that stays: without one llama.cpp starts and joins its threads for every token. */
+static void use_threads(struct worker *w, int32_t n)
+{
+    if (n == w->threads_now)
+        return;
+    ggml_backend_dev_t dev = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    ggml_backend_reg_t reg = dev ? ggml_backend_dev_backend_reg(dev) : NULL;
+    ggml_threadpool_t (*create)(struct ggml_threadpool_params *) = NULL;
+    if (reg) {
+        *(void **)&create = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new");
+        *(void **)&w->pool_free = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free");
+    }
+    llama_detach_threadpool(w->ctx);
+    if (w->pool)
+        w->pool_free(w->pool);
+    w->pool = NULL;
+    if (create && w->pool_free) {
+        struct ggml_threadpool_params params = ggml_threadpool_params_default(n);
+        params.poll = n < w->options.threads ? POLL_SHARED : POLL_ALONE;
+        w->pool = create(&params);
+    }
+    if (w->pool)
+        llama_attach_threadpool(w->ctx, w->pool, NULL);
+    llama_set_n_threads(w->ctx, n, n);
+    w->threads_now = n;
+}
+
+static int load_context(struct worker *w, struct err *e)
+{
+    const struct worker_options *o = &w->options;
+    int32_t ctx_tokens = o->ctx_tokens;
+    if (ctx_tokens <= 0) {
+        ctx_tokens = w->info.ctx_train;
+        if (ctx_tokens <= 0 || ctx_tokens > WORKER_CTX_DEFAULT)
+            ctx_tokens = WORKER_CTX_DEFAULT;
+    }
+    ctx_tokens = (ctx_tokens + 255) / 256 * 256; /* llama.cpp rounds a sequence's cells up to this */
+
+    struct llama_context_params p = llama_context_default_params();
+    p.n_ctx = (uint32_t)ctx_tokens * (uint32_t)o->slots;
+    p.n_seq_max = (uint32_t)o->slots;
+    p.n_batch = p.n_ubatch = (uint32_t)o->batch;
+    p.n_threads = p.n_threads_batch = o->threads;
+    p.type_k = kv_types[o->type_k];
+    p.type_v = kv_types[o->type_v];
+    p.offload_kqv = true;
+    p.kv_unified = false; /* a sequence's speed must not depend on what the others hold */
+    p.swa_full = false;
+    p.no_perf = true;
+    p.abort_callback = on_abort;
+    p.abort_callback_data = w;
+    last_complaint[0] = 0;
+    w->ctx = llama_init_from_model(w->model, p);
+    if (!w->ctx) {
+        (void)err_set(e, ERR_UNAVAILABLE, "cannot make a context of %d x %d tokens for '%s': %s", o->slots, ctx_tokens,
+                      o->model, last_complaint[0] ? last_complaint : "llama.cpp gives no reason");
+        err_hint(e, "ask for a smaller context or fewer slots");
+        return -e->kind;
+    }
+    w->info.ctx_tokens = (int32_t)llama_n_ctx_seq(w->ctx);
+    w->batch = llama_batch_init(o->batch, 0, 1);
+    if (!w->batch.token)
+        return err_set(e, ERR_NOMEM, "cannot make a batch of %d tokens: out of memory", o->batch);
+    return 0;
+}
+
+static int load(struct worker *w, struct err *e)
+{
+    const struct worker_options *o = &w->options;
+    int64_t began = clock_ms();
+    llama_log_set(on_llama_log, NULL);
+    load_backends();
+    llama_backend_init();
+    if (ggml_backend_dev_count() == 0) {
+        (void)err_set(e, ERR_UNSUPPORTED, "llama.cpp found no backend that runs on this processor");
+        err_hint(e, "the libggml-cpu-*.so files must lie beside libggml.so");
+        return -e->kind;
+    }
+
+    struct llama_model_params p = llama_model_default_params();
+    p.n_gpu_layers = o->gpu_layers;
+    p.use_extra_bufts = o->repack;
+    if (o->mlock)
+        p.load_mode = LLAMA_LOAD_MODE_MMAP_MLOCK;
+    p.progress_callback = on_load_progress;
+    p.progress_callback_user_data = w;
+    last_complaint[0] = 0;
+    w->model = llama_model_load_from_file(o->model, p);
+    if (!w->model) {
+        (void)err_set(e, ERR_INPUT, "cannot load the model '%s': %s", o->model,
+                      last_complaint[0] ? last_complaint : "llama.cpp gives no reason");
+        err_hint(e, "`stead fit FILE` says what is in the file and what it needs");
+        return -e->kind;
+    }
+    const struct llama_vocab *vocab = llama_model_get_vocab(w->model);
+    (void)llama_model_desc(w->model, w->info.description, sizeof w->info.description);
+    w->info.ctx_train = llama_model_n_ctx_train(w->model);
+    w->info.vocab = llama_vocab_n_tokens(vocab);
+    w->info.layers = llama_model_n_layer(w->model);
+    w->info.embd = llama_model_n_embd(w->model);
+    w->info.params = llama_model_n_params(w->model);
+    w->info.weight_bytes = llama_model_size(w->model);
+    w->window = llama_model_n_swa(w->model);
+    w->rolls_back = w->window == 0 && !llama_model_is_recurrent(w->model) && !llama_model_is_hybrid(w->model);
+    w->seqs.can_copy = w->rolls_back;
+    if (load_context(w, e) < 0)
+        return -e->kind;
+    if (chat_templates_create(w->model, NULL, &w->templates, e) < 0)
+        return err_wrap(e, "model '%s'", o->model);
+    use_threads(w, o->threads);
+
+    /* The first decode touches every weight and allocates: not on a person's time. */
+    llama_token bos = llama_vocab_bos(vocab);
+    if (bos < 0)
+        bos = 0;
+    (void)llama_decode(w->ctx, llama_batch_get_one(&bos, 1));
+    llama_memory_clear(llama_get_memory(w->ctx), true);
+    llama_synchronize(w->ctx);
+    w->info.load_ms = clock_ms() - began;
+    return 0;
+}
+
+/* --- evaluating ------------------------------------------------------------------------------ */
+
+static void checkpoints_drop(struct run *r, size_t from_n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->ncheckpoints; i++) {
+        if (r->checkpoints[i].n <= from_n)
+            r->checkpoints[kept++] = r->checkpoints[i];
+        else
+            free(r->checkpoints[i].data);
+    }
+    r->ncheckpoints = kept;
+}
+
+static void checkpoint_take(struct worker *w, int seq)
+{
+    struct run *r = &w->runs[seq];
+    size_t n = w->seqs.items[seq].n;
+    size_t size = llama_state_seq_get_size_ext(w->ctx, seq, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY);
+    uint8_t *data = size ? malloc(size) : NULL;
+    if (!data)
+        return; /* a later rewind then evaluates more: slower, not wrong */
+    if (llama_state_seq_get_data_ext(w->ctx, data, size, seq, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) != size) {
+        free(data);
+        return;
+    }
+    if (r->ncheckpoints == CHECKPOINTS) {
+        free(r->checkpoints[0].data);
+        memmove(r->checkpoints, r->checkpoints + 1, (CHECKPOINTS - 1) * sizeof *r->checkpoints);
+        r->ncheckpoints--;
+    }
+    r->checkpoints[r->ncheckpoints++] = (struct checkpoint){ .n = n, .data = data, .size = size };
+}
+
+/* Cut the sequence back to its first `keep` tokens, or to fewer where the cache cannot: how many remain. */
+static size_t cut(struct worker *w, int seq, size_t keep)
+{
+    llama_memory_t mem = llama_get_memory(w->ctx);
+    struct sequence *s = &w->seqs.items[seq];
+    if (keep == s->n)
+        return keep;
+    if (keep > 0 && !w->rolls_back) {
+        llama_pos min = llama_memory_seq_pos_min(mem, seq);
+        llama_pos need = (llama_pos)keep > w->window ? (llama_pos)keep - w->window : 0;
+        if (min > 0 && min >= need) {
+            const struct run *r = &w->runs[seq];
+            size_t restored = 0;
+            for (size_t i = r->ncheckpoints; i-- > 0 && !restored;)
+                if (r->checkpoints[i].n <= keep &&
+                    llama_state_seq_set_data_ext(w->ctx, r->checkpoints[i].data, r->checkpoints[i].size, seq,
+                                                 LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) == r->checkpoints[i].size)
+                    restored = r->checkpoints[i].n;
+            keep = restored;
+        }
+    }
+    if (keep == 0 || !llama_memory_seq_rm(mem, seq, (llama_pos)keep, -1)) {
+        (void)llama_memory_seq_rm(mem, seq, -1, -1);
+        keep = 0;
+    }
+    s->n = keep;
+    checkpoints_drop(&w->runs[seq], keep);
+    return keep;
+}
+
+static void run_end(struct worker *w, int seq, enum job_finish finish, const struct err *why)
+{
+    struct run *r = &w->runs[seq];
+    struct job_private *p = r->p;
+    struct job_result result = { .finish = finish, .slot = seq, .prompt_n = p->ntokens, .cached_n = r->cached,
+                                 .evaluated_n = r->evaluated - r->cached, .predicted_n = r->predicted, .why = ERR_INIT };
+    int64_t now = clock_us();
+    int64_t first = r->first_us ? r->first_us : now;
+    result.prompt_ms = (double)(first - r->started_us) / 1000.0;
+    if (r->first_us)
+        result.predicted_ms = (double)(r->last_us - r->first_us) / 1000.0;
+    if (why)
+        result.why = *why;
+    if (r->tail.n && finish != JOB_CANCELLED)
+        send_text(p, r->tail.p, r->tail.n, r->predicted);
+    buf_finish(&r->tail);
+    chat_sampler_destroy(r->sampler);
+    r->sampler = NULL;
+    r->p = NULL;
+    r->in_batch = 0;
+    w->seqs.items[seq].busy = false;
+    w->seqs.items[seq].used_ms = clock_ms();
+    send_done(p, &result);
+}
+
+static void refuse(struct job_private *p, enum job_finish finish, const struct err *why)
+{
+    struct job_result result = { .finish = finish, .slot = -1, .prompt_n = p->ntokens, .why = ERR_INIT };
+    if (why)
+        result.why = *why;
+    send_done(p, &result);
+}
+
+/* Put a waiting request to work: true, also when it failed at once; false: every sequence is busy. */
+static bool run_begin(struct worker *w, struct job_private *p)
+{
+    struct err e = ERR_INIT;
+    if (atomic_load(&p->cancelled)) {
+        refuse(p, JOB_CANCELLED, NULL);
+        return true;
+    }
+    if (!p->tokens) {
+        size_t n;
+        const char *text = chat_prompt_text(p->job->prompt, &n);
+        p->ntokens = chat_tokenize(w->model, text, n, true, &p->tokens, &e);
+        if (p->ntokens <= 0) {
+            if (p->ntokens == 0)
+                (void)err_set(&e, ERR_INPUT, "the prompt is empty");
+            p->ntokens = 0;
+            refuse(p, JOB_FAILED, &e);
+            return true;
+        }
+    }
+    if (p->ntokens >= w->info.ctx_tokens) {
+        refuse(p, JOB_CONTEXT, NULL);
+        return true;
+    }
+
+    struct sequence_choice c;
+    if (!sequences_choose(&w->seqs, p->tokens, (size_t)p->ntokens, p->job->wanted_slot, &c))
+        return false;
+    struct run *r = &w->runs[c.seq];
+    struct sequence *s = &w->seqs.items[c.seq];
+    llama_memory_t mem = llama_get_memory(w->ctx);
+    if (p->job->no_cache) {
+        c.keep = 0;
+        c.copy_from = -1;
+    }
+    if (chat_sampler_create(w->model, p->job->prompt, &p->job->sampling, &r->sampler, &e) < 0) {
+        refuse(p, JOB_FAILED, &e);
+        return true;
+    }
+    if (c.copy_from >= 0) {
+        const struct sequence *from = &w->seqs.items[c.copy_from];
+        (void)cut(w, c.seq, 0);
+        if (sequence_push(s, from->tokens, from->n, &e) < 0)
+            c.keep = 0;
+        else
+            llama_memory_seq_cp(mem, c.copy_from, c.seq, -1, -1);
+    }
+    size_t keep = cut(w, c.seq, c.keep);
+
+    s->busy = true;
+    s->prompt_n = (size_t)p->ntokens;
+    r->p = p;
+    r->evaluated = r->cached = (int32_t)keep;
+    r->next = -1;
+    r->predicted = 0;
+    r->limit = w->info.ctx_tokens - p->ntokens;
+    if (p->job->max_tokens > 0 && p->job->max_tokens < r->limit)
+        r->limit = p->job->max_tokens;
+    r->started_us = clock_us();
+    r->first_us = r->last_us = 0;
+    buf_init(&r->tail, TEXT_LIMIT);
+    log_debug("request in slot %d: %d tokens, %d cached", c.seq, p->ntokens, r->cached);
+    if (p->job->want_progress) {
+        struct job_progress g = { p->ntokens, r->cached, r->cached, 0 };
+        send_progress(p, &g);
+    }
+    return true;
+}
+
+static void batch_push(struct worker *w, int seq, llama_token token, size_t pos, bool logits)
+{
+    struct llama_batch *b = &w->batch;
+    int32_t i = b->n_tokens++;
+    b->token[i] = token;
+    b->pos[i] = (llama_pos)pos;
+    b->n_seq_id[i] = 1;
+    b->seq_id[i][0] = seq;
+    b->logits[i] = logits;
+    w->runs[seq].in_batch++;
+    if (logits)
+        w->runs[seq].row = i;
+}
+
+/* Replies first, one token each: they must not wait for somebody's long prompt. */
+static void batch_fill(struct worker *w)
+{
+    w->batch.n_tokens = 0;
+    for (int32_t i = 0; i < w->info.slots; i++) {
+        struct run *r = &w->runs[i];
+        r->in_batch = 0;
+        r->row = -1;
+        if (r->p && r->next >= 0)
+            batch_push(w, i, r->next, w->seqs.items[i].n, true);
+    }
+    for (int32_t i = 0; i < w->info.slots; i++) {
+        struct run *r = &w->runs[i];
+        if (!r->p || r->next >= 0)
+            continue;
+        int32_t end = r->p->ntokens;
+        if (!w->rolls_back && r->evaluated < end - CHECKPOINT_BACK)
+            end -= CHECKPOINT_BACK; /* the checkpoint is taken there */
+        for (int32_t k = r->evaluated; k < end && w->batch.n_tokens < w->options.batch; k++)
+            batch_push(w, i, r->p->tokens[k], (size_t)k, k == r->p->ntokens - 1);
+    }
+}
+
+/* How much of `text` may go out: not half a character, and nothing that may be a stop's beginning. */
+static size_t safe_length(const struct job *job, struct span text)
+{
+    size_t n = utf8_cut(text, text.n);
+    for (size_t i = 0; i < job->nstops; i++) {
+        size_t len = strlen(job->stops[i]);
+        for (size_t k = len - 1; k > 0; k--)
+            if (k <= text.n && memcmp(text.p + text.n - k, job->stops[i], k) == 0) {
+                if (text.n - k < n)
+                    n = text.n - k;
+                break;
+            }
+    }
+    return n;
+}
+
+/* Where the first stop begins in `text`, or -1. */
+static ptrdiff_t find_stop(const struct job *job, struct span text)
+{
+    ptrdiff_t first = -1;
+    for (size_t i = 0; i < job->nstops; i++) {
+        ptrdiff_t at = span_find(text, span_of(job->stops[i]));
+        if (at >= 0 && (first < 0 || at < first))
+            first = at;
+    }
+    return first;
+}
+
+/* A token was chosen: send its text; false when the reply is complete. */
+static bool take_token(struct worker *w, int seq, int32_t token)
+{
+    struct run *r = &w->runs[seq];
+    struct job *job = r->p->job;
+    r->predicted++;
+    r->last_us = clock_us();
+    if (!r->first_us)
+        r->first_us = r->last_us;
+    if (llama_vocab_is_eog(llama_model_get_vocab(w->model), token)) {
+        run_end(w, seq, JOB_STOP, NULL);
+        return false;
+    }
+    char piece[PIECE_MAX];
+    int n = chat_sampler_piece(r->sampler, token, piece, sizeof piece);
+    if (n > 0)
+        buf_add(&r->tail, piece, (size_t)n);
+    ptrdiff_t stop = find_stop(job, buf_span(&r->tail));
+    if (stop >= 0) {
+        buf_truncate(&r->tail, (size_t)stop);
+        run_end(w, seq, JOB_STOP, NULL);
+        return false;
+    }
+    size_t out = safe_length(job, buf_span(&r->tail));
+    if (out) {
+        send_text(r->p, r->tail.p, out, r->predicted);
+        buf_erase(&r->tail, 0, out);
+    }
+    if (r->predicted >= r->limit) {
+        run_end(w, seq, JOB_LENGTH, NULL);
+        return false;
+    }
+    r->next = token;
+    return true;
+}
+
+/* The batch is evaluated: note it, report progress, choose tokens. */
+static void batch_done(struct worker *w)
+{
+    for (int32_t i = 0; i < w->info.slots; i++) {
+        struct run *r = &w->runs[i];
+        struct err e = ERR_INIT;
+        if (!r->in_batch)
+            continue;
+        const int32_t *tokens = r->next >= 0 ? &r->next : r->p->tokens + r->evaluated;
+        if (sequence_push(&w->seqs.items[i], tokens, (size_t)r->in_batch, &e) < 0) {
+            (void)cut(w, i, 0);
+            run_end(w, i, JOB_FAILED, &e);
+            continue;
+        }
+        if (r->next < 0) {
+            r->evaluated += r->in_batch;
+            if (r->p->job->want_progress) {
+                struct job_progress g = { r->p->ntokens, r->cached, r->evaluated,
+                                          (clock_us() - r->started_us) / 1000 };
+                send_progress(r->p, &g);
+            }
+            if (!w->rolls_back && r->evaluated == r->p->ntokens - CHECKPOINT_BACK)
+                checkpoint_take(w, i);
+        }
+        if (r->row < 0)
+            continue;
+        int32_t token = chat_sampler_next(r->sampler, w->ctx, r->row, &e);
+        if (token < 0)
+            run_end(w, i, JOB_FAILED, &e);
+        else
+            (void)take_token(w, i, token);
+    }
+}
+
+/* The batch did not go through: the cache may hold part of it. */
+static void batch_failed(struct worker *w, int rc)
+{
+    for (int32_t i = 0; i < w->info.slots; i++) {
+        struct run *r = &w->runs[i];
+        if (!r->in_batch)
+            continue;
+        r->in_batch = 0;
+        struct sequence *s = &w->seqs.items[i];
+        size_t n = s->n;
+        if (n == 0 || !llama_memory_seq_rm(llama_get_memory(w->ctx), i, (llama_pos)n, -1)) {
+            s->n = n + 1; /* unknown: cut() must not take it for clean */
+            (void)cut(w, i, 0);
+        }
+        if (rc == 2)
+            continue; /* aborted: whoever was cancelled is ended by the next step */
+        struct err e;
+        (void)err_set(&e, ERR_INTERNAL, "llama.cpp could not evaluate a batch of %d tokens (llama_decode: %d)",
+                      w->batch.n_tokens, rc);
+        run_end(w, i, JOB_FAILED, &e);
+    }
+}
+
+static void step(struct worker *w)
+{
+    for (int32_t i = 0; i < w->info.slots; i++)
+        if (w->runs[i].p && atomic_load(&w->runs[i].p->cancelled))
+            run_end(w, i, JOB_CANCELLED, NULL);
+    batch_fill(w);
+    if (!w->batch.n_tokens)
+        return;
+    int rc = llama_decode(w->ctx, w->batch);
+    if (rc == 0)
+        batch_done(w);
+    else
+        batch_failed(w, rc);
+}
+
+static bool any_running(const struct worker *w)
+{
+    for (int32_t i = 0; i < w->info.slots; i++)
+        if (w->runs[i].p)
+            return true;
+    return false;
+}
+
+/* Begin what waits, in order, as long as a sequence is free. */
+static void begin_waiting(struct worker *w)
+{
+    for (;;) {
+        (void)pthread_mutex_lock(&w->lock);
+        struct job_private *p = w->queue;
+        if (p)
+            w->queue = p->next;
+        (void)pthread_mutex_unlock(&w->lock);
+        if (!p)
+            return;
+        if (!run_begin(w, p)) {
+            (void)pthread_mutex_lock(&w->lock);
+            p->next = w->queue;
+            w->queue = p;
+            (void)pthread_mutex_unlock(&w->lock);
+            return;
+        }
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    int rc = load(w, &w->failure);
+    (void)pthread_mutex_lock(&w->lock);
+    (void)loop_post(w->loop, rc < 0 ? deliver_failed : deliver_ready, w);
+    while (rc == 0) {
+        while (!w->stopping && !w->queue && !any_running(w))
+            (void)pthread_cond_wait(&w->wake, &w->lock);
+        if (w->stopping)
+            break;
+        int32_t threads = w->threads;
+        (void)pthread_mutex_unlock(&w->lock);
+        use_threads(w, threads);
+        begin_waiting(w);
+        step(w);
+        (void)pthread_mutex_lock(&w->lock);
+    }
+    while (!w->stopping)
+        (void)pthread_cond_wait(&w->wake, &w->lock);
+    struct job_private *waiting = w->queue;
+    w->queue = NULL;
+    (void)pthread_mutex_unlock(&w->lock);
+    for (int32_t i = 0; i < w->info.slots; i++)
+        if (w->runs[i].p)
+            run_end(w, i, JOB_CANCELLED, NULL);
+    while (waiting) {
+        struct job_private *next = waiting->next;
+        refuse(waiting, JOB_CANCELLED, NULL);
+        waiting = next;
+    }
+    return NULL;
+}
+
+/* --- the loop's side -------------------------------------------------------------------------- */
+
+int worker_create(struct loop *loop, const struct worker_options *options, const struct worker_events *events,
+                  struct worker **out, struct err *e)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return err_set(e, ERR_NOMEM, "cannot start the inference thread: out of memory");
+    w->loop = loop;
+    w->options = *options;
+    w->events = *events;
+    w->threads = options->threads;
+    w->info.slots = options->slots;
+    (void)pthread_mutex_init(&w->lock, NULL);
+    (void)pthread_cond_init(&w->wake, NULL);
+    w->runs = calloc((size_t)options->slots, sizeof *w->runs);
+    w->seqs.items = calloc((size_t)options->slots, sizeof *w->seqs.items);
+    w->seqs.len = (size_t)options->slots;
+    int rc = w->runs && w->seqs.items ? pthread_create(&w->thread, NULL, worker_main, w) : ENOMEM;
+    if (rc) {
+        worker_destroy(w);
+        return err_set(e, ERR_NOMEM, "cannot start the inference thread: %s", strerror(rc));
+    }
+    w->started = true;
+    *out = w;
+    return 0;
+}
+
+void worker_destroy(struct worker *w)
+{
+    if (!w)
+        return;
+    if (w->started) {
+        atomic_store(&w->stop, true);
+        (void)pthread_mutex_lock(&w->lock);
+        w->stopping = true;
+        (void)pthread_cond_signal(&w->wake);
+        (void)pthread_mutex_unlock(&w->lock);
+        (void)pthread_join(w->thread, NULL);
+        loop_poll(w->loop); /* what it still posted */
+    }
+    for (size_t i = 0; w->seqs.items && i < w->seqs.len; i++)
+        free(w->seqs.items[i].tokens);
+    for (size_t i = 0; w->runs && i < w->seqs.len; i++)
+        for (size_t k = 0; k < w->runs[i].ncheckpoints; k++)
+            free(w->runs[i].checkpoints[k].data);
+    free(w->seqs.items);
+    free(w->runs);
+    chat_templates_destroy(w->templates);
+    if (w->batch.token)
+        llama_batch_free(w->batch);
+    if (w->ctx) {
+        llama_detach_threadpool(w->ctx);
+        llama_free(w->ctx);
+    }
+    if (w->pool)
+        w->pool_free(w->pool);
+    if (w->model)
+        llama_model_free(w->model);
+    (void)pthread_mutex_destroy(&w->lock);
+    (void)pthread_cond_destroy(&w->wake);
+    free(w);
+}
+
+const struct worker_info *worker_info(const struct worker *w)
+{
+    return &w->info;
+}
+
+struct llama_model *worker_model(const struct worker *w)
+{
+    return w->model;
+}
+
+struct chat_templates *worker_templates(const struct worker *w)
+{
+    return w->templates;
+}
+
+void worker_set_threads(struct worker *w, int32_t threads)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    w->threads = threads;
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+int32_t worker_threads(const struct worker *w)
+{
+    return w->threads;
+}
+
+size_t worker_active(const struct worker *w)
+{
+    return w->active;
+}
+
+int worker_submit(struct worker *w, struct job *job, struct err *e)
+{
+    struct job_private *p = calloc(1, sizeof *p);
+    if (!p)
+        return err_set(e, ERR_NOMEM, "cannot queue the request: out of memory");
+    p->job = job;
+    p->w = w;
+    buf_init(&p->text, TEXT_LIMIT);
+    job->private = p;
+    w->active++;
+    (void)pthread_mutex_lock(&w->lock);
+    struct job_private **end = &w->queue;
+    while (*end)
+        end = &(*end)->next;
+    *end = p;
+    (void)pthread_cond_signal(&w->wake);
+    (void)pthread_mutex_unlock(&w->lock);
+    return 0;
+}
+
+void worker_cancel(struct worker *w, struct job *job)
+{
+    if (!job->private)
+        return;
+    atomic_store(&job->private->cancelled, true);
+    (void)pthread_mutex_lock(&w->lock);
+    (void)pthread_cond_signal(&w->wake);
+    (void)pthread_mutex_unlock(&w->lock);
+}
