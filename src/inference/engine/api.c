@@ -48,6 +48,7 @@ static const char *reason(int code)
     case 400: return "Bad Request";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
+    case 409: return "Conflict";
     case 501: return "Not Implemented";
     case 503: return "Service Unavailable";
     default: return "Internal Server Error";
@@ -147,8 +148,8 @@ static void on_props(struct api *a, struct evhttp_request *req)
 static void on_status(struct api *a, struct evhttp_request *req)
 {
     AUTO(buf) struct buf b = BUF_INIT(16 << 10);
-    buf_addf(&b, "{\"version\":\"%s\",\"pid\":%d,\"ready\":%s,\"active\":%zu,\"threads\":%d,\"threads_default\":%d,\"model\":",
-             STEAD_VERSION, (int)getpid(), a->worker ? "true" : "false", a->active,
+    buf_addf(&b, "{\"version\":\"%s\",\"pid\":%d,\"ready\":%s,\"loaded\":%d.%02d,\"active\":%zu,\"threads\":%d,\"threads_default\":%d,\"model\":",
+             STEAD_VERSION, (int)getpid(), a->worker ? "true" : "false", (int)a->loaded, (int)(a->loaded * 100) % 100, a->active,
              a->worker ? worker_threads(a->worker) : a->options.threads, a->options.threads);
     buf_add_json(&b, span_of(a->options.model));
     buf_addf(&b, ",\"idle_ms\":%lld}", (long long)(a->active ? 0 : clock_ms() - a->used_ms));
@@ -181,6 +182,19 @@ static void on_threads(struct api *a, struct evhttp_request *req)
     AUTO(buf) struct buf b = BUF_INIT(64);
     buf_addf(&b, "{\"threads\":%d}", n);
     api_send(req, 200, &b);
+}
+
+/* 200 and the end, or 409 while somebody is being served. */
+static void on_stop(struct api *a, struct evhttp_request *req)
+{
+    if (a->active) {
+        api_send_error(req, 409, "requests are in progress");
+        return;
+    }
+    AUTO(buf) struct buf b = BUF_INIT(64);
+    buf_adds(&b, "{\"stopping\":true}");
+    api_send(req, 200, &b);
+    a->options.stop(a->options.ctx);
 }
 
 struct tokenize_body {
@@ -233,6 +247,7 @@ static const struct route {
     { "/props", EVHTTP_REQ_GET, on_props },
     { "/stead/status", EVHTTP_REQ_GET, on_status },
     { "/stead/threads", EVHTTP_REQ_POST, on_threads },
+    { "/stead/stop", EVHTTP_REQ_POST, on_stop },
 };
 
 static void on_request(struct evhttp_request *req, void *ctx)
@@ -300,6 +315,7 @@ void api_loading(struct api *a, double done)
 void api_ready(struct api *a, struct worker *w)
 {
     a->worker = w;
+    a->loaded = 1;
     a->used_ms = clock_ms();
 }
 

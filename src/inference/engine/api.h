@@ -8,6 +8,8 @@
  *     GET  /stead/status          pid, threads, requests in progress
  *     POST /stead/threads         {"threads": N}: compute with N from the next batch on; 0: the default again
  *
+ *     POST /stead/stop            end the process; 409 while requests are in progress
+ *
  * Extensions of llama-server that are honoured: return_progress, id_slot, cache_prompt, timings,
  * chat_template_kwargs, reasoning_format. A member that is not known is ignored, as there; what is not
  * supported and would change the reply (logprobs, n > 1) is refused with 400.
@@ -31,6 +33,8 @@ struct api_options {
     const char *model;  /* path, as shown in /props */
     const char *alias;  /* the model's name in replies */
     int32_t threads;    /* the default */
+    void (*stop)(void *ctx); /* POST /stead/stop was granted */
+    void *ctx;
 };
 
 /* Answers on the listening socket `fd` (kept, closed by api_destroy). Loading until api_ready. */

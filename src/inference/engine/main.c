@@ -8,6 +8,7 @@
  * signal, or idle for --idle-timeout), 1 failed (the reason on standard error), 2 wrong usage.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,11 +32,14 @@
 #include "inference/engine/worker.h"
 
 #define IDLE_CHECK_MS 1000
+#define LOG_CHECK_MS 60000
+#define LOG_MAX (1 << 20)
 
 struct engine {
     struct worker_options worker_options;
     struct api_options api_options;
-    const char *socket, *log;
+    const char *socket, *log, *failed;
+    bool detach;
     int64_t idle_ms; /* 0: for ever */
     bool with_parent;
     struct loop *loop;
@@ -60,11 +64,13 @@ static const char usage[] =
     "  --alias NAME          the model's name in replies (default: the file's name)\n"
     "  --idle-timeout DUR    stop after so long without a request (default: never)\n"
     "  --with-parent         stop when the parent process ends\n"
+    "  --detach              go on in the background once the socket is bound\n"
+    "  --failure FILE        where a failure is written: a line why, a line what to do\n"
     "  --log FILE            append messages there instead of standard error\n"
     "  -v                    say more; -vv: llama.cpp's own messages too\n";
 
 enum { OPT_MODEL = 256, OPT_SOCKET, OPT_CTX, OPT_SLOTS, OPT_THREADS, OPT_BATCH, OPT_GPU, OPT_KV_K, OPT_KV_V, OPT_NO_REPACK,
-       OPT_MLOCK, OPT_ALIAS, OPT_IDLE, OPT_PARENT, OPT_LOG, OPT_VERSION, OPT_HELP };
+       OPT_MLOCK, OPT_ALIAS, OPT_IDLE, OPT_PARENT, OPT_LOG, OPT_DETACH, OPT_FAILURE, OPT_VERSION, OPT_HELP };
 
 static const struct option options[] = {
     { "model", required_argument, NULL, OPT_MODEL },       { "socket", required_argument, NULL, OPT_SOCKET },
@@ -75,6 +81,7 @@ static const struct option options[] = {
     { "mlock", no_argument, NULL, OPT_MLOCK },             { "alias", required_argument, NULL, OPT_ALIAS },
     { "idle-timeout", required_argument, NULL, OPT_IDLE }, { "with-parent", no_argument, NULL, OPT_PARENT },
     { "log", required_argument, NULL, OPT_LOG },           { "version", no_argument, NULL, OPT_VERSION },
+    { "detach", no_argument, NULL, OPT_DETACH },           { "failure", required_argument, NULL, OPT_FAILURE },
     { "help", no_argument, NULL, OPT_HELP },               { 0 },
 };
 
@@ -121,6 +128,8 @@ static int read_options(struct engine *g, int argc, char **argv, struct err *e)
                 rc = err_wrap(e, "--idle-timeout");
             break;
         case OPT_PARENT: g->with_parent = true; break;
+        case OPT_DETACH: g->detach = true; break;
+        case OPT_FAILURE: g->failed = optarg; break;
         case OPT_LOG: g->log = optarg; break;
         case OPT_VERSION: (void)printf("stead-engine %s\n", STEAD_VERSION); return 1;
         case OPT_HELP: (void)fputs(usage, stdout); return 1;
@@ -205,6 +214,40 @@ static void on_idle_check(void *ctx)
     loop_wake(g->loop);
 }
 
+static void on_stop(void *ctx)
+{
+    struct engine *g = ctx;
+    g->done = true;
+    loop_wake(g->loop);
+}
+
+/* Twice LOG_MAX bytes at most: the file and its predecessor. */
+static void on_log_check(void *ctx)
+{
+    const struct engine *g = ctx;
+    struct stat st;
+    char old[4096];
+    if (stat(g->log, &st) < 0 || st.st_size <= LOG_MAX || (size_t)snprintf(old, sizeof old, "%s.1", g->log) >= sizeof old)
+        return;
+    if (rename(g->log, old) == 0)
+        (void)log_open_file(g->log);
+}
+
+/* The parent returns to whoever started us: the socket is bound, so connecting works from here on. */
+static int detach(struct err *e)
+{
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_sys(e, "cannot go to the background");
+    if (pid > 0)
+        _exit(0);
+    (void)setsid();
+    AUTO(fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; null >= 0 && fd <= 2; fd++)
+        (void)dup2(null, fd);
+    return 0;
+}
+
 static int serve(struct engine *g, int fd, struct err *e)
 {
     if (loop_create(&g->loop, e) < 0)
@@ -219,6 +262,8 @@ static int serve(struct engine *g, int fd, struct err *e)
         return -e->kind;
     if (g->idle_ms && !loop_timer(g->loop, IDLE_CHECK_MS < g->idle_ms ? IDLE_CHECK_MS : g->idle_ms, true, on_idle_check, g))
         return err_set(e, ERR_NOMEM, "cannot watch for idleness: out of memory");
+    if (g->log && !loop_timer(g->loop, LOG_CHECK_MS, true, on_log_check, g))
+        return err_set(e, ERR_NOMEM, "cannot watch the log: out of memory");
     if (loop_wait(g->loop, &g->done, 0, &g->cancel, e) < 0)
         return -e->kind;
     if (g->failure.kind) {
@@ -226,6 +271,17 @@ static int serve(struct engine *g, int fd, struct err *e)
         return -e->kind;
     }
     return 0;
+}
+
+static void report_failure(const struct engine *g, const struct err *why)
+{
+    struct err ignored = ERR_INIT;
+    AUTO(buf) struct buf b = BUF_INIT(4096);
+    if (!g->failed)
+        return;
+    buf_addf(&b, "%s\n%s\n", why->text, why->hint);
+    if (file_write_atomic(g->failed, buf_span(&b), 0600, false, &ignored) < 0)
+        log_error("%s", ignored.text);
 }
 
 int main(int argc, char **argv)
@@ -243,6 +299,8 @@ int main(int argc, char **argv)
         return 2;
     }
     g.api_options.model = g.worker_options.model;
+    g.api_options.stop = on_stop;
+    g.api_options.ctx = &g;
     g.api_options.threads = g.worker_options.threads;
     if (!g.api_options.alias)
         g.api_options.alias = path_base(g.worker_options.model);
@@ -260,6 +318,8 @@ int main(int argc, char **argv)
     AUTO(fd) int fd = -1;
     rc = bind_socket(g.socket, &fd, &e);
     bool bound = rc == 0;
+    if (rc == 0 && g.detach)
+        rc = detach(&e);
     if (rc == 0)
         rc = serve(&g, take_fd(&fd), &e);
     worker_destroy(g.worker);
@@ -272,6 +332,7 @@ int main(int argc, char **argv)
         if (e.hint[0])
             (void)fprintf(stderr, "       try: %s\n", e.hint);
         log_error("%s", e.text);
+        report_failure(&g, &e);
         return 1;
     }
     return 0;

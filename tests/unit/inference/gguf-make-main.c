@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/path.h"
 #include "gguf-make.h"
 
 int main(int argc, char **argv)
@@ -16,7 +17,8 @@ int main(int argc, char **argv)
     } numbers[] = { { "layers", &m.layers }, { "embd", &m.embd }, { "heads", &m.heads }, { "kv_heads", &m.kv_heads },
                     { "head_dim", &m.head_dim }, { "ff", &m.ff }, { "vocab", &m.vocab }, { "ctx", &m.ctx },
                     { "window", &m.window }, { "lora_kv", &m.lora_kv }, { "rope_dim", &m.rope_dim }, { "state", &m.state },
-                    { "groups", &m.groups }, { "dt_rank", &m.dt_rank }, { "conv", &m.conv } };
+                    { "groups", &m.groups }, { "dt_rank", &m.dt_rank }, { "conv", &m.conv }, { "after", &m.after } };
+    AUTO(buf) struct buf template = BUF_INIT(1 << 20);
     const char *chain[16];
     m.chain = chain;
     for (int i = 2; i < argc; i++) {
@@ -33,6 +35,11 @@ int main(int argc, char **argv)
             m.vocab = m.embd = 320;
             m.head_dim = 80;
         }
+        if (strcmp(argv[i], "template") == 0 && (known = true)) {
+            if (file_read(eq + 1, 1 << 20, &template, &e) < 0)
+                break;
+            m.chat_template = buf_str(&template);
+        }
         if (strcmp(argv[i], "type") == 0 && (known = true))
             m.type = eq + 1;
         for (size_t k = 0; k < COUNT_OF(numbers); k++)
@@ -43,7 +50,7 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (argc < 2 || gguf_make(&m, argv[1], &e) < 0) {
+    if (argc < 2 || e.kind || gguf_make(&m, argv[1], &e) < 0) {
         (void)fprintf(stderr, "gguf-make: %s\n", argc < 2 ? "usage: gguf-make FILE [name=value ...]" : e.text);
         return 1;
     }

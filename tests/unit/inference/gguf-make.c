@@ -323,7 +323,7 @@ static void fill_chain(const struct maker *k, const struct tensor *t, uint64_t f
             v = row == col ? 1.0f : 0.0f;
         if (output) {
             uint64_t last = CHAIN_FIRST + (uint64_t)k->m->nchain - 1;
-            uint64_t before = row == CHAIN_FIRST ? NEWLINE : row == END_OF_TURN ? last : row - 1;
+            uint64_t before = row == CHAIN_FIRST ? (uint64_t)(k->m->after ? k->m->after : NEWLINE) : row == END_OF_TURN ? last : row - 1;
             if ((row == END_OF_TURN || (row >= CHAIN_FIRST && row <= last)) && col == before)
                 v = 10.0f;
         }

@@ -30,6 +30,7 @@ struct gguf_make {
      */
     const char *const *chain;
     int nchain;
+    int after; /* the byte that begins it in place of a newline; 0: newline */
 };
 
 #define GGUF_MAKE_LLAMA                                                                                   \

@@ -1,0 +1,607 @@
+/* supervisor.c - see supervisor.h. */
+#include "inference/supervisor.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LOG_MODULE "inference"
+#include "base/bind.h"
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "config/config.h"
+#include "model/http.h"
+#include "model/url.h"
+
+#define SOCKET_PATH_MAX 107           /* sun_path without its NUL */
+#define SOCKET_NAME_MAX 24            /* "/e-0123456789ab.sock" */
+#define ANSWER_MAX (4u << 20)
+#define ASK_MS 2000                   /* a live engine answers in a few */
+#define POLL_FIRST_MS 20
+#define POLL_MOST_MS 250
+#define IDLE_DEFAULT_MS (10 * 60000)
+#define START_DEFAULT_MS (10 * 60000)
+#define LOG_MAX (1 << 20)
+#define STARTS_WINDOW_MS 60000
+#define STARTS_FREE 2                 /* in the window, without waiting */
+#define BACKOFF_MOST_MS 30000
+#define MEMORY_SPARE (512 << 20)      /* left for everything else when two models share the machine */
+
+struct start { /* one call of engine_ensure_with */
+    struct loop *loop;
+    const struct engine_options *o;
+    struct cancel *cancel;
+    engine_progress_fn progress;
+    void *progress_ctx;
+    char dir[SOCKET_PATH_MAX + 1]; /* where sockets fit */
+    char log[SOCKET_PATH_MAX + 32];
+    char failed[SOCKET_PATH_MAX + 32];
+    struct engine_address a;
+    int64_t began_ms, deadline_ms;
+};
+
+/* --- finding things -------------------------------------------------------------------------- */
+
+/* Directory of the running program, and its parents: where an installation or a build tree has the rest. */
+static char *beside_self(const char *const *candidates, size_t n, int mode)
+{
+    char self[4096];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (len <= 0)
+        return NULL;
+    self[len] = 0;
+    for (int up = 0; up < 6; up++) {
+        char *slash = strrchr(self, '/');
+        if (!slash)
+            return NULL;
+        *slash = 0;
+        for (size_t i = 0; i < n; i++) {
+            char path[4096 + 64];
+            (void)snprintf(path, sizeof path, "%s/%s", self, candidates[i]);
+            if (access(path, mode) == 0)
+                return strdup(path);
+        }
+    }
+    return NULL;
+}
+
+char *engine_program(struct err *e)
+{
+    static const char *const places[] = { "stead-engine", "libexec/stead/stead-engine", "src/inference/engine/stead-engine" };
+    char *found = beside_self(places, COUNT_OF(places), X_OK);
+    if (!found && access(STEAD_LIBEXECDIR "/stead-engine", X_OK) == 0)
+        found = strdup(STEAD_LIBEXECDIR "/stead-engine");
+    if (!found) {
+        (void)err_set(e, ERR_NOT_FOUND, "the embedded engine (stead-engine) is not installed");
+        err_hint(e, "build with llama.cpp's libraries (`make deps`), or start llama-server or Ollama yourself");
+    }
+    return found;
+}
+
+char *engine_pilot(struct err *e)
+{
+    static const char *const places[] = { "share/stead/pilot/pilot.gguf", "data/pilot/pilot.gguf" };
+    char *found = beside_self(places, COUNT_OF(places), R_OK);
+    if (!found && access(STEAD_DATADIR "/pilot/pilot.gguf", R_OK) == 0)
+        found = strdup(STEAD_DATADIR "/pilot/pilot.gguf");
+    if (!found) {
+        (void)err_set(e, ERR_NOT_FOUND, "the bundled pilot model (pilot.gguf) is not installed");
+        err_hint(e, "name a model with inference.model, or `stead model import FILE.gguf`");
+    }
+    return found;
+}
+
+static int make_private_dir(const char *path, struct err *e)
+{
+    struct stat st;
+    if (path_mkdirs(path, 0700, e) < 0)
+        return -e->kind;
+    if (lstat(path, &st) < 0)
+        return err_sys(e, "cannot look at '%s'", path);
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+        return err_set(e, ERR_DENIED, "'%s' is not a directory of ours", path);
+    if ((st.st_mode & 077) && chmod(path, 0700) < 0)
+        return err_sys(e, "cannot make '%s' private", path);
+    return 0;
+}
+
+/* The directory that was asked for, or, where a socket's path in it would be too long, one in /tmp that stands for it. */
+static int choose_dir(struct start *s, struct err *e)
+{
+    if (strlen(s->o->dir) + SOCKET_NAME_MAX <= SOCKET_PATH_MAX) {
+        (void)snprintf(s->dir, sizeof s->dir, "%s", s->o->dir);
+    } else {
+        struct hash_hex h = hash_bytes(s->o->dir, strlen(s->o->dir));
+        (void)snprintf(s->dir, sizeof s->dir, "/tmp/stead-%u-%.12s", (unsigned)geteuid(), h.s);
+    }
+    return make_private_dir(s->dir, e);
+}
+
+/* Same file, same settings: same socket. */
+static int name_socket(struct start *s, struct err *e)
+{
+    struct stat st;
+    AUTO(ptr) char *real = realpath(s->o->model, NULL);
+    if (!real || stat(real, &st) < 0 || strlen(real) >= sizeof s->a.model) {
+        (void)err_sys(e, "cannot open the model '%s'", s->o->model);
+        err_hint(e, "`stead model list` shows what is here");
+        return -e->kind;
+    }
+    memcpy(s->a.model, real, strlen(real) + 1);
+    AUTO(buf) struct buf id = BUF_INIT(16 << 10);
+    buf_addf(&id, "%s|%lld|%lld|%lld|%d|%d|%s", real, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+             (long long)s->o->ctx_tokens, s->o->slots, s->o->threads, s->o->server ? s->o->program : "");
+    struct hash_hex h = hash_bytes(buf_str(&id), id.n);
+    (void)snprintf(s->a.socket, sizeof s->a.socket, "%s/e-%.12s.sock", s->dir, h.s);
+    (void)snprintf(s->a.url, sizeof s->a.url, "unix://%s", s->a.socket);
+    (void)snprintf(s->log, sizeof s->log, "%s/engine.log", s->dir);
+    (void)snprintf(s->failed, sizeof s->failed, "%s.failed", s->a.socket);
+    return 0;
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static bool socket_answers(const char *path)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    AUTO(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || strlen(path) >= sizeof addr.sun_path)
+        return false;
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    return connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 || errno == EAGAIN;
+}
+
+/* One small request: the status, the body in `out`; negative when nobody answers. */
+static int ask(struct loop *loop, const char *sock, const char *path, const char *body, struct cancel *cancel,
+               struct buf *out, struct err *e)
+{
+    struct url u;
+    struct http *h;
+    char text[128];
+    (void)snprintf(text, sizeof text, "unix://%s", sock);
+    if (url_parse(text, &u, e) < 0 || http_create(loop, &u, &h, e) < 0)
+        return -e->kind;
+    struct span piece = span_of(body);
+    struct http_request q = { .path = path, .body = body ? &piece : NULL, .nbody = body ? 1 : 0, .connect_ms = ASK_MS };
+    int status = http_fetch(h, &q, ANSWER_MAX, clock_ms() + ASK_MS, cancel, out, e);
+    http_destroy(h);
+    return status;
+}
+
+struct status {
+    bool ready;
+    int64_t active;
+    double loaded;
+    const char *model;
+};
+static const struct field status_fields[] = {
+    { "ready", FIELD_BOOL, FIELD(status, ready), 0, 0, 0, "" },
+    { "active", FIELD_I64, FIELD(status, active), 0, 0, INT64_MAX, "" },
+    { "loaded", FIELD_F64, FIELD(status, loaded), 0, 0, 1, "" },
+    { "model", FIELD_STRING, FIELD(status, model), 0, 0, 4096, "" },
+    { 0 },
+};
+
+static int read_status(struct start *s, const char *sock, struct status *out, struct arena *mem, struct err *e)
+{
+    AUTO(buf) struct buf body = BUF_INIT(ANSWER_MAX);
+    AUTO(json) json_t *json = NULL;
+    *out = (struct status){ 0 };
+    if (s->o->server) { /* llama-server: only its health */
+        int code = ask(s->loop, sock, "/health", NULL, s->cancel, &body, e);
+        out->ready = code == 200;
+        return code < 0 ? code : 0;
+    }
+    int code = ask(s->loop, sock, "/stead/status", NULL, s->cancel, &body, e);
+    if (code < 0)
+        return code;
+    if (code != 200)
+        return err_set(e, ERR_PROTOCOL, "the engine answers its status with %d", code);
+    if (json_parse(buf_span(&body), BIND_TOLERANT, &json, e) < 0)
+        return -e->kind;
+    return bind_load(json, status_fields, out, BIND_TOLERANT, mem, e);
+}
+
+/* --- starting --------------------------------------------------------------------------------- */
+
+static void say(const struct start *s, const char *what, double done)
+{
+    if (s->progress)
+        s->progress(s->progress_ctx, what, done);
+}
+
+static void on_pause(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static int pause_ms(struct start *s, int64_t ms, struct err *e)
+{
+    bool over = false;
+    struct loop_source *t = loop_timer(s->loop, ms, false, on_pause, &over);
+    if (!t)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    int rc = loop_wait(s->loop, &over, 0, s->cancel, e);
+    if (!over)
+        loop_remove(t);
+    return rc;
+}
+
+/* One of us starts at a time: the others wait here and then find what the first has started. */
+static int lock_dir(struct start *s, int *out, struct err *e)
+{
+    char path[SOCKET_PATH_MAX + 32];
+    (void)snprintf(path, sizeof path, "%s/lock", s->dir);
+    AUTO(fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_sys(e, "cannot open '%s'", path);
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return err_sys(e, "cannot lock '%s'", path);
+        if (clock_ms() > s->deadline_ms)
+            return err_set(e, ERR_TIMEOUT, "another stead has been starting an engine for too long");
+        say(s, "waiting for another stead that is starting an engine", -1);
+        if (pause_ms(s, POLL_MOST_MS, e) < 0)
+            return -e->kind;
+    }
+    *out = take_fd(&fd);
+    return 0;
+}
+
+/* Note this start; how long to wait before it, because it keeps dying. */
+static int64_t note_start(struct start *s)
+{
+    char path[SOCKET_PATH_MAX + 32];
+    struct err ignored = ERR_INIT;
+    (void)snprintf(path, sizeof path, "%s.starts", s->a.socket);
+    AUTO(buf) struct buf old = BUF_INIT(64 << 10);
+    AUTO(buf) struct buf fresh = BUF_INIT(64 << 10);
+    if (file_read(path, old.limit, &old, &ignored) < 0)
+        buf_reset(&old);
+    int64_t now = clock_unix_ms();
+    int recent = 0;
+    struct span rest = buf_span(&old), line;
+    while (span_line(&rest, &line)) {
+        int64_t at;
+        if (parse_i64(line, 0, INT64_MAX, &at, &ignored) < 0 || at > now || now - at > STARTS_WINDOW_MS)
+            continue;
+        buf_addf(&fresh, "%lld\n", (long long)at);
+        recent++;
+    }
+    buf_addf(&fresh, "%lld\n", (long long)now);
+    if (file_write_atomic(path, buf_span(&fresh), 0600, false, &ignored) < 0)
+        log_info("%s", ignored.text);
+    if (recent < STARTS_FREE)
+        return 0;
+    int64_t wait = 1000;
+    for (int i = STARTS_FREE; i < recent && wait < BACKOFF_MOST_MS; i++)
+        wait *= 2;
+    return wait < BACKOFF_MOST_MS ? wait : BACKOFF_MOST_MS;
+}
+
+static void rotate_log(const struct start *s)
+{
+    struct stat st;
+    char old[SOCKET_PATH_MAX + 40];
+    (void)snprintf(old, sizeof old, "%s.1", s->log);
+    if (stat(s->log, &st) == 0 && st.st_size > LOG_MAX && rename(s->log, old) < 0)
+        log_info("cannot rename %s: %s", s->log, strerror(errno));
+}
+
+static int64_t memory_available(void)
+{
+    struct err ignored = ERR_INIT;
+    AUTO(buf) struct buf text = BUF_INIT(64 << 10);
+    if (file_read("/proc/meminfo", text.limit, &text, &ignored) < 0)
+        return INT64_MAX;
+    struct span rest = buf_span(&text), line;
+    while (span_line(&rest, &line)) {
+        struct span name;
+        int64_t kib;
+        if (!span_split(&line, ':', &name) || !span_eqs(name, "MemAvailable"))
+            continue;
+        line = span_trim(line);
+        if (span_ends(line, " kB"))
+            line.n -= 3;
+        if (parse_i64(line, 0, INT64_MAX >> 10, &kib, &ignored) == 0)
+            return kib << 10;
+    }
+    return INT64_MAX;
+}
+
+/* Another model's engine has the memory that ours needs: wait until it has nothing to do, then stop it. */
+static int stop_other(struct start *s, const char *sock, struct err *e)
+{
+    for (;;) {
+        struct engine_address other = { .url = "" };
+        (void)snprintf(other.socket, sizeof other.socket, "%s", sock);
+        int rc = engine_stop(s->loop, &other, e);
+        if (rc != 0 || !socket_answers(sock))
+            return rc < 0 ? rc : 0;
+        if (clock_ms() > s->deadline_ms) {
+            (void)err_set(e, ERR_UNAVAILABLE, "another model is in use, and there is no memory for '%s' beside it", s->a.model);
+            err_hint(e, "wait for the other task, or use the same model for both");
+            return -e->kind;
+        }
+        say(s, "waiting for another model's engine to become idle", -1);
+        if (pause_ms(s, POLL_MOST_MS, e) < 0)
+            return -e->kind;
+    }
+}
+
+static int make_room(struct start *s, struct err *e)
+{
+    struct stat st;
+    if (stat(s->a.model, &st) < 0 || memory_available() > st.st_size + st.st_size / 4 + MEMORY_SPARE)
+        return 0;
+    DIR *d = opendir(s->dir);
+    if (!d)
+        return err_sys(e, "cannot read '%s'", s->dir);
+    int rc = 0;
+    const struct dirent *entry;
+    while (rc == 0 && (entry = readdir(d))) {
+        char sock[SOCKET_PATH_MAX + 300];
+        (void)snprintf(sock, sizeof sock, "%s/%s", s->dir, entry->d_name);
+        if (span_starts(span_of(entry->d_name), "e-") && span_ends(span_of(entry->d_name), ".sock") &&
+            strcmp(sock, s->a.socket) != 0 && socket_answers(sock))
+            rc = stop_other(s, sock, e);
+    }
+    (void)closedir(d);
+    return rc;
+}
+
+static const char *const *engine_env(void)
+{
+    static const char *env[8];
+    static char path[4096], home[4096], tmp[4096], lib[4096];
+    size_t n = 0;
+    const struct {
+        const char *name;
+        char *store;
+        size_t size;
+    } pass[] = { { "PATH", path, sizeof path }, { "HOME", home, sizeof home }, { "TMPDIR", tmp, sizeof tmp },
+                 { "LD_LIBRARY_PATH", lib, sizeof lib } };
+    for (size_t i = 0; i < COUNT_OF(pass); i++) {
+        const char *v = getenv(pass[i].name);
+        if (v && (size_t)snprintf(pass[i].store, pass[i].size, "%s=%s", pass[i].name, v) < pass[i].size)
+            env[n++] = pass[i].store;
+    }
+    env[n++] = "LC_ALL=C.UTF-8";
+    env[n] = NULL;
+    return env;
+}
+
+struct numbers { /* of the command line, as text */
+    char ctx[24], slots[24], threads[24], idle[32], np[24];
+};
+
+static void format_numbers(const struct engine_options *o, struct numbers *n)
+{
+    int slots = o->slots > 0 ? o->slots : 2;
+    (void)snprintf(n->slots, sizeof n->slots, "%d", slots);
+    (void)snprintf(n->ctx, sizeof n->ctx, "%lld", (long long)(o->server ? o->ctx_tokens * slots : o->ctx_tokens));
+    (void)snprintf(n->threads, sizeof n->threads, "%d", o->threads);
+    (void)snprintf(n->idle, sizeof n->idle, "%lldms", (long long)(o->idle_ms > 0 ? o->idle_ms : IDLE_DEFAULT_MS));
+}
+
+/* Started processes of llama-server: they end with us. */
+static struct proc *servers[8];
+
+static int start_server(struct start *s, const char *program, struct err *e)
+{
+    struct numbers n;
+    format_numbers(s->o, &n);
+    const char *argv[24];
+    size_t k = 0;
+    argv[k++] = program;
+    argv[k++] = "-m", argv[k++] = s->a.model;
+    argv[k++] = "--host", argv[k++] = s->a.socket;
+    argv[k++] = "-np", argv[k++] = n.slots; /* its own default is several, and cuts the context in as many pieces */
+    argv[k++] = "-sps", argv[k++] = "0.9";  /* else two agents with one system prompt evict each other */
+    argv[k++] = "--no-webui";
+    if (s->o->ctx_tokens > 0)
+        argv[k++] = "-c", argv[k++] = n.ctx;
+    if (s->o->threads > 0)
+        argv[k++] = "-t", argv[k++] = n.threads;
+    argv[k] = NULL;
+    AUTO(fd) int log = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (log < 0)
+        return err_sys(e, "cannot open '%s'", s->log);
+    struct proc **slot = NULL;
+    for (size_t i = 0; i < COUNT_OF(servers); i++)
+        if (!servers[i] || !proc_running(servers[i]))
+            slot = &servers[i];
+    if (!slot)
+        return err_set(e, ERR_LIMIT, "%zu servers run already", COUNT_OF(servers));
+    proc_destroy(*slot);
+    *slot = NULL;
+    (void)unlink(s->a.socket); /* llama-server does not remove a stale one, and cannot bind over it */
+    struct proc_spec spec = { .argv = argv, .env = engine_env(), .out = PROC_FD, .err = PROC_FD, .out_fd = log, .err_fd = log,
+                              .die_with_parent = true };
+    return proc_start(s->loop, &spec, slot, e);
+}
+
+static int start_engine(struct start *s, const char *program, struct err *e)
+{
+    struct numbers n;
+    format_numbers(s->o, &n);
+    const char *argv[24];
+    size_t k = 0;
+    argv[k++] = program;
+    argv[k++] = "--model", argv[k++] = s->a.model;
+    argv[k++] = "--socket", argv[k++] = s->a.socket;
+    argv[k++] = "--slots", argv[k++] = n.slots;
+    argv[k++] = "--idle-timeout", argv[k++] = n.idle;
+    argv[k++] = "--log", argv[k++] = s->log;
+    argv[k++] = "--failure", argv[k++] = s->failed;
+    if (s->o->ctx_tokens > 0)
+        argv[k++] = "--ctx", argv[k++] = n.ctx;
+    if (s->o->threads > 0)
+        argv[k++] = "--threads", argv[k++] = n.threads;
+    argv[k++] = "--detach";
+    argv[k] = NULL;
+    (void)unlink(s->failed);
+    AUTO(buf) struct buf out = BUF_INIT(64 << 10);
+    return proc_capture(s->loop, argv, engine_env(), out.limit, ASK_MS * 5, &out, e);
+}
+
+/* Why it died: its own words where it left some. */
+static int died(struct start *s, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    AUTO(buf) struct buf words = BUF_INIT(64 << 10);
+    if (!s->o->server && file_read(s->failed, words.limit, &words, &ignored) == 0 && words.n) {
+        char text[400], hint[240];
+        struct span rest = buf_span(&words), line;
+        clean_into(text, sizeof text, span_line(&rest, &line) ? line : SPAN(""), CLEAN_LINE);
+        clean_into(hint, sizeof hint, span_line(&rest, &line) ? line : SPAN(""), CLEAN_LINE);
+        (void)err_set(e, ERR_UNAVAILABLE, "the engine stopped: %s", text);
+        if (hint[0])
+            err_hint(e, "%s", hint);
+        return -e->kind;
+    }
+    (void)err_set(e, ERR_UNAVAILABLE, "the inference server ended while it was loading '%s'", s->a.model);
+    err_hint(e, "its log is %s", s->log);
+    return -e->kind;
+}
+
+/* Until the model answers. `started`: we started it, so its socket may still be on its way. */
+static int wait_ready(struct start *s, bool started, struct err *e)
+{
+    int64_t grace = clock_ms() + (s->o->server ? 5000 : 1000); /* until its socket must be there */
+    int64_t poll = POLL_FIRST_MS;
+    for (;;) {
+        AUTO(arena) struct arena mem = ARENA_INIT(64 << 10);
+        struct status st = { 0 };
+        struct err why = ERR_INIT;
+        bool there = socket_answers(s->a.socket);
+        if (there && read_status(s, s->a.socket, &st, &mem, &why) == 0) {
+            if (st.ready)
+                return 0;
+            say(s, "loading the model", s->o->server ? -1 : st.loaded);
+        } else if (why.kind == ERR_CANCELLED) {
+            *e = why;
+            return -e->kind;
+        }
+        bool gone = !there && (access(s->failed, F_OK) == 0 || clock_ms() > grace);
+        for (size_t i = 0; s->o->server && !there && i < COUNT_OF(servers); i++)
+            if (servers[i] && !proc_running(servers[i]) && started)
+                gone = true;
+        if (gone)
+            return died(s, e);
+        if (clock_ms() > s->deadline_ms) {
+            (void)err_set(e, ERR_TIMEOUT, "the engine did not load '%s' in time", s->a.model);
+            err_hint(e, "its log is %s", s->log);
+            return -e->kind;
+        }
+        if (pause_ms(s, poll, e) < 0)
+            return -e->kind;
+        poll = poll * 2 < POLL_MOST_MS ? poll * 2 : POLL_MOST_MS;
+    }
+}
+
+static int start_locked(struct start *s, struct err *e)
+{
+    AUTO(ptr) char *found = NULL;
+    const char *program = s->o->program;
+    if (!program) {
+        found = s->o->server ? strdup("llama-server") : engine_program(e);
+        program = found;
+    }
+    if (!program)
+        return e->kind ? -e->kind : err_set(e, ERR_NOMEM, "out of memory");
+    if (make_room(s, e) < 0)
+        return -e->kind;
+    int64_t wait = note_start(s);
+    if (wait) {
+        say(s, "the engine keeps ending; waiting before it is started again", -1);
+        if (pause_ms(s, wait, e) < 0)
+            return -e->kind;
+    }
+    rotate_log(s);
+    say(s, "starting the engine", 0);
+    log_info("starting %s for %s on %s", program, s->a.model, s->a.socket);
+    int rc = s->o->server ? start_server(s, program, e) : start_engine(s, program, e);
+    if (rc < 0)
+        return err_wrap(e, "starting %s", path_base(program));
+    return 0;
+}
+
+int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine_progress_fn progress, void *ctx,
+                       struct cancel *cancel, struct engine_address *out, struct err *e)
+{
+    struct start s = { .loop = loop, .o = o, .cancel = cancel, .progress = progress, .progress_ctx = ctx,
+                       .began_ms = clock_ms() };
+    s.deadline_ms = s.began_ms + (o->start_ms > 0 ? o->start_ms : START_DEFAULT_MS);
+    if (choose_dir(&s, e) < 0 || name_socket(&s, e) < 0)
+        return -e->kind;
+
+    s.a.adopted = socket_answers(s.a.socket);
+    if (!s.a.adopted) {
+        AUTO(fd) int lock = -1;
+        if (lock_dir(&s, &lock, e) < 0)
+            return -e->kind;
+        s.a.adopted = socket_answers(s.a.socket); /* somebody may have, while we waited for the lock */
+        if (!s.a.adopted && start_locked(&s, e) < 0)
+            return -e->kind;
+    }
+    if (wait_ready(&s, !s.a.adopted, e) < 0)
+        return -e->kind;
+    s.a.waited_ms = clock_ms() - s.began_ms;
+    *out = s.a;
+    return 0;
+}
+
+int engine_ensure(struct loop *loop, const struct config *cfg, const char *model, engine_progress_fn progress, void *ctx,
+                  struct cancel *cancel, struct engine_address *out, struct err *e)
+{
+    const struct config_inference *v = &config_values(cfg)->inference;
+    AUTO(ptr) char *pilot = NULL;
+    if (!model)
+        model = v->model;
+    if (!model) {
+        model = pilot = engine_pilot(e);
+        if (!model)
+            return -e->kind;
+    }
+    AUTO(ptr) char *dir = path_join(config_state_dir(cfg), "engine");
+    if (!dir)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    struct engine_options o = { .dir = dir, .model = model, .ctx_tokens = v->context_tokens, .threads = (int)v->threads,
+                                .idle_ms = v->idle_ms };
+    return engine_ensure_with(loop, &o, progress, ctx, cancel, out, e);
+}
+
+int engine_set_threads(struct loop *loop, const struct engine_address *a, int threads, struct err *e)
+{
+    char body[48];
+    AUTO(buf) struct buf answer = BUF_INIT(64 << 10);
+    (void)snprintf(body, sizeof body, "{\"threads\":%d}", threads);
+    int code = ask(loop, a->socket, "/stead/threads", body, NULL, &answer, e);
+    if (code < 0)
+        return code;
+    return code == 200 ? 0 : err_set(e, ERR_PROTOCOL, "the engine refuses %d threads (%d)", threads, code);
+}
+
+int engine_stop(struct loop *loop, const struct engine_address *a, struct err *e)
+{
+    AUTO(buf) struct buf answer = BUF_INIT(64 << 10);
+    int code = ask(loop, a->socket, "/stead/stop", "{}", NULL, &answer, e);
+    if (code < 0)
+        return socket_answers(a->socket) ? code : 0;
+    return code == 200;
+}
