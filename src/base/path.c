@@ -144,8 +144,11 @@ int file_read_fd(int fd, const char *name, size_t limit, struct buf *out, struct
 {
     size_t total = 0;
     for (;;) {
-        size_t want = limit - total < 65536 ? limit - total + 1 : 65536;
-        char *p = buf_reserve(out, want);
+        char beyond; /* at the limit one byte more is asked for, which must not need room in the buffer */
+        size_t want = limit - total < 65536 ? limit - total : 65536;
+        char *p = want ? buf_reserve(out, want) : &beyond;
+        if (!want)
+            want = 1;
         if (!p)
             return buf_check(out, e) < 0 ? err_wrap(e, "cannot read '%s'", name) : -ERR_INTERNAL;
         ssize_t n = read(fd, p, want);

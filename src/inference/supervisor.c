@@ -47,7 +47,7 @@ struct start { /* one call of engine_ensure_with */
     struct cancel *cancel;
     engine_progress_fn progress;
     void *progress_ctx;
-    char dir[SOCKET_PATH_MAX + 1]; /* where sockets fit */
+    char dir[SOCKET_PATH_MAX - SOCKET_NAME_MAX + 1]; /* where sockets fit */
     char log[SOCKET_PATH_MAX + 32];
     char failed[SOCKET_PATH_MAX + 32];
     struct engine_address a;
@@ -328,7 +328,7 @@ static int stop_other(struct start *s, const char *sock, struct err *e)
 {
     for (;;) {
         struct engine_address other = { .url = "" };
-        (void)snprintf(other.socket, sizeof other.socket, "%s", sock);
+        memcpy(other.socket, sock, strlen(sock) + 1); /* name_socket made it: it fits */
         int rc = engine_stop(s->loop, &other, e);
         if (rc != 0 || !socket_answers(sock))
             return rc < 0 ? rc : 0;
@@ -356,7 +356,8 @@ static int make_room(struct start *s, struct err *e)
     while (rc == 0 && (entry = readdir(d))) {
         char sock[SOCKET_PATH_MAX + 300];
         (void)snprintf(sock, sizeof sock, "%s/%s", s->dir, entry->d_name);
-        if (span_starts(span_of(entry->d_name), "e-") && span_ends(span_of(entry->d_name), ".sock") &&
+        if (strlen(entry->d_name) < SOCKET_NAME_MAX && span_starts(span_of(entry->d_name), "e-") &&
+            span_ends(span_of(entry->d_name), ".sock") &&
             strcmp(sock, s->a.socket) != 0 && socket_answers(sock))
             rc = stop_other(s, sock, e);
     }
@@ -522,8 +523,10 @@ static int start_locked(struct start *s, struct err *e)
         found = s->o->server ? strdup("llama-server") : engine_program(e);
         program = found;
     }
+    if (!program && s->o->server)
+        return err_set(e, ERR_NOMEM, "out of memory");
     if (!program)
-        return e->kind ? -e->kind : err_set(e, ERR_NOMEM, "out of memory");
+        return -e->kind;
     if (make_room(s, e) < 0)
         return -e->kind;
     int64_t wait = note_start(s);
@@ -551,16 +554,19 @@ int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine
         return -e->kind;
 
     s.a.adopted = socket_answers(s.a.socket);
-    if (!s.a.adopted) {
+    int rc = s.a.adopted ? wait_ready(&s, false, e) : -ERR_UNAVAILABLE;
+    if (rc == -ERR_UNAVAILABLE) { /* nobody there, or it died just now: its socket accepts until the kernel is done with it */
         AUTO(fd) int lock = -1;
         if (lock_dir(&s, &lock, e) < 0)
             return -e->kind;
-        s.a.adopted = socket_answers(s.a.socket); /* somebody may have, while we waited for the lock */
+        s.a.adopted = socket_answers(s.a.socket); /* somebody may have started it, while we waited for the lock */
         if (!s.a.adopted && start_locked(&s, e) < 0)
             return -e->kind;
+        fd_close(&lock);
+        rc = wait_ready(&s, !s.a.adopted, e);
     }
-    if (wait_ready(&s, !s.a.adopted, e) < 0)
-        return -e->kind;
+    if (rc < 0)
+        return rc;
     s.a.waited_ms = clock_ms() - s.began_ms;
     *out = s.a;
     return 0;

@@ -223,8 +223,8 @@ static bool on_load_progress(float done, void *arg)
     return !atomic_load(&w->stop);
 }
 
-/* The last complaint of llama.cpp while loading: the reason that its NULL does not carry. */
-static char last_complaint[240];
+/* llama.cpp's first complaint while loading: the reason that its NULL does not carry; the later ones repeat it. */
+static char first_complaint[240];
 
 static void on_llama_log(enum ggml_log_level level, const char *text, void *arg)
 {
@@ -237,7 +237,8 @@ static void on_llama_log(enum ggml_log_level level, const char *text, void *arg)
         return;
     if (last == GGML_LOG_LEVEL_ERROR) {
         log_warn("llama.cpp: %.*s", (int)n, text);
-        (void)snprintf(last_complaint, sizeof last_complaint, "%.*s", (int)n, text);
+        if (!first_complaint[0])
+            (void)snprintf(first_complaint, sizeof first_complaint, "%.*s", (int)n, text);
     } else if (last == GGML_LOG_LEVEL_WARN) {
         log_info("llama.cpp: %.*s", (int)n, text);
     } else {
@@ -329,11 +330,11 @@ static int load_context(struct worker *w, struct err *e)
     p.no_perf = true;
     p.abort_callback = on_abort;
     p.abort_callback_data = w;
-    last_complaint[0] = 0;
+    first_complaint[0] = 0;
     w->ctx = llama_init_from_model(w->model, p);
     if (!w->ctx) {
         (void)err_set(e, ERR_UNAVAILABLE, "cannot make a context of %d x %d tokens for '%s': %s", o->slots, ctx_tokens,
-                      o->model, last_complaint[0] ? last_complaint : "llama.cpp gives no reason");
+                      o->model, first_complaint[0] ? first_complaint : "llama.cpp gives no reason");
         err_hint(e, "ask for a smaller context or fewer slots");
         return -e->kind;
     }
@@ -364,11 +365,11 @@ static int load(struct worker *w, struct err *e)
         p.load_mode = LLAMA_LOAD_MODE_MMAP_MLOCK;
     p.progress_callback = on_load_progress;
     p.progress_callback_user_data = w;
-    last_complaint[0] = 0;
+    first_complaint[0] = 0;
     w->model = llama_model_load_from_file(o->model, p);
     if (!w->model) {
         (void)err_set(e, ERR_INPUT, "cannot load the model '%s': %s", o->model,
-                      last_complaint[0] ? last_complaint : "llama.cpp gives no reason");
+                      first_complaint[0] ? first_complaint : "llama.cpp gives no reason");
         err_hint(e, "`stead fit FILE` says what is in the file and what it needs");
         return -e->kind;
     }
