@@ -104,6 +104,9 @@ static int remove_dir(int fd, dev_t dev, int depth, struct err *e)
             continue;
         if (unlinkat(dirfd(d), n, 0) == 0 || errno == ENOENT)
             continue;
+        /* a directory without write permission, as package caches make them */
+        if (errno == EACCES && fchmod(dirfd(d), 0700) == 0 && unlinkat(dirfd(d), n, 0) == 0)
+            continue;
         struct stat st;
         int sub = openat(dirfd(d), n, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (sub < 0 && errno == EACCES && fchmodat(dirfd(d), n, 0700, 0) == 0)

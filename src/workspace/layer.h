@@ -16,9 +16,10 @@
  * a checkpoint starts a new upper, undo removes upper directories. Nothing here walks the workspace
  * (except LAYER_COPY): every operation costs what was changed, not what is there.
  *
- * Where upper directories lie: on disk under the state directory when its file system can carry them;
- * else on a tmpfs that the sandbox mounts (its root comes back as a descriptor, layer_adopt); else, as an
- * announced fallback, the layer is a copy of the workspace (reflinked where possible). layer_note says so.
+ * Where upper directories lie: below the state directory when its file system can carry them (inside containers it
+ * often cannot), else below $XDG_RUNTIME_DIR, /var/tmp or /dev/shm; else on a tmpfs that the sandbox mounts (its root
+ * comes back as a descriptor: layer_adopt(l, sandbox_tmpfs(sb), e)); else, as an announced fallback, the layer is a
+ * copy of the workspace (reflinked where possible), without checkpoints. layer_note says so.
  * The content of an upper directory is written by an attacker: only change.c reads it, as hostile input.
  *
  * One process at a time has a layer open for writing (a lock in its directory); not thread-safe.
@@ -50,12 +51,9 @@ enum layer_kind {
 struct layer_options {
     enum layer_kind kind;
     const char *session; /* recorded, may be NULL */
-    bool chown_upper;    /* started as root: give the upper directories to owner_uid:owner_gid, */
-    uid_t owner_uid;     /* the unprivileged host identity that the sandbox maps to */
-    gid_t owner_gid;
 };
 
-#define LAYER_MAX_UPPERS 400 /* overlayfs takes 500 lowers; squashed above this */
+#define LAYER_MAX_UPPERS 400 /* overlayfs takes 500 lowers; later steps share the last checkpoint */
 
 int layer_create(const char *workspace, const char *state_dir, const struct layer_options *opt, struct layer **out,
                  struct err *e) WARN_UNUSED;
@@ -80,8 +78,6 @@ int layer_step(const struct layer *l); /* the last checkpoint's step, 0 before a
 
 /* What to mount. Strings and arrays belong to the layer, until the next checkpoint or undo. */
 void layer_overlay(const struct layer *l, struct sandbox_overlay *out);
-/* LAYER_COPY: the directory to bind in place of the workspace; NULL for the other kinds. */
-const char *layer_copy_dir(const struct layer *l);
 /* LAYER_TMPFS: the root of the sandbox's tmpfs, in which it made u0; the layer owns the descriptor. */
 int layer_adopt(struct layer *l, int tmpfs_root_fd, struct err *e) WARN_UNUSED;
 
@@ -102,12 +98,13 @@ size_t layer_steps(const struct layer *l, const int **steps);
 int layer_usage(const struct layer *l, int64_t *bytes, int64_t *inodes, struct err *e) WARN_UNUSED;
 
 /*
- * A view for gates: what the layer holds now as read-only lowers (the layer's overlay without its writable
- * upper, that one as first lower), under a fresh, throw-away upper in `scratch` (an existing empty directory on
- * the state file system; NULL: "tmpfs").
+ * A view for gates: what the layer holds now (base_only: the untouched workspace), as read-only lowers under a fresh,
+ * throw-away upper of its own in the layer's directory; for a second sandbox while the first is paused, idle or gone.
+ * Strings come from the arena. layer_view_end removes what was written to it (after its sandbox's end).
+ * ERR_UNSUPPORTED for LAYER_TMPFS and LAYER_COPY.
  */
-int layer_view(const struct layer *l, const char *scratch, struct arena *a, struct sandbox_overlay *out,
-               struct err *e) WARN_UNUSED;
+int layer_view(struct layer *l, bool base_only, struct arena *a, struct sandbox_overlay *out, struct err *e) WARN_UNUSED;
+void layer_view_end(struct layer *l, const struct sandbox_overlay *view);
 
 /* Layers on disk, oldest first. */
 struct layer_info {

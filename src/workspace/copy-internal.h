@@ -1,0 +1,12 @@
+/* copy-internal - a tree copied for LAYER_COPY. Private to workspace/. */
+#ifndef STEAD_WORKSPACE_COPY_INTERNAL_H
+#define STEAD_WORKSPACE_COPY_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* Files, links and directories with mode and times, by reflink where possible; pipes, sockets and devices are left out. */
+int copy_tree(int from, int to, uid_t uid, gid_t gid, struct err *e) WARN_UNUSED;
+
+#endif
