@@ -7,6 +7,9 @@
 #include "cli/command.h"
 
 extern const struct command cmd_completion;
+extern const struct command cmd_config_check;
+extern const struct command cmd_config_path;
+extern const struct command cmd_config_show;
 extern const struct command cmd_help;
 
 #endif

@@ -2,6 +2,9 @@
 
 /* In the order of `stead help`: what a newcomer needs first, comes first. */
 const struct command *const commands[] = {
+    &cmd_config_show,
+    &cmd_config_check,
+    &cmd_config_path,
     &cmd_completion,
     &cmd_help,
     NULL,
