@@ -11,5 +11,6 @@ extern const struct command cmd_config_check;
 extern const struct command cmd_config_path;
 extern const struct command cmd_config_show;
 extern const struct command cmd_help;
+extern const struct command cmd_run;
 
 #endif

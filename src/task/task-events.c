@@ -1,0 +1,190 @@
+#include "task/task-internal.h"
+
+/* Members are written by hand, in the order of the contract: readers may rely on nothing, people on sight. */
+static void add_name(struct buf *b, const char *name)
+{
+    buf_adds(b, b->n ? "," : "{");
+    buf_add_json(b, span_of(name));
+    buf_addc(b, ':');
+}
+
+static void add_text(struct buf *b, const char *name, const char *text)
+{
+    add_name(b, name);
+    if (text)
+        buf_add_json(b, span_of(text));
+    else
+        buf_adds(b, "null");
+}
+
+static void add_int(struct buf *b, const char *name, int64_t value)
+{
+    add_name(b, name);
+    buf_addf(b, "%lld", (long long)value);
+}
+
+static void add_bool(struct buf *b, const char *name, bool value)
+{
+    add_name(b, name);
+    buf_adds(b, value ? "true" : "false");
+}
+
+static int append(struct task *t, const char *type, struct buf *b, struct err *e)
+{
+    buf_addc(b, '}');
+    int r = buf_check(b, e);
+    if (r == 0)
+        r = journal_append(t->spec.journal, t->session, type, buf_span(b), NULL, e);
+    buf_finish(b);
+    return r < 0 ? err_wrap(e, "recording the %s", type) : 0;
+}
+
+int event_task(struct task *t, struct span text, struct err *e)
+{
+    struct buf b = BUF_INIT(JOURNAL_EVENT_LIMIT);
+    add_name(&b, "text");
+    buf_add_json(&b, text);
+    add_text(&b, "class", t->task_class);
+    add_text(&b, "workspace", t->spec.workspace);
+    add_text(&b, "layer", t->layer ? layer_id(t->layer) : NULL);
+    return append(t, "task", &b, e);
+}
+
+int event_route(struct task *t, const struct strings *reasons, struct err *e)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    add_text(&b, "endpoint", t->endpoint->name);
+    add_text(&b, "model", t->endpoint->model);
+    add_bool(&b, "local", t->endpoint->local);
+    add_name(&b, "reasons");
+    for (size_t i = 0; i < reasons->len; i++) {
+        buf_addc(&b, i ? ',' : '[');
+        buf_add_json(&b, span_of(reasons->items[i]));
+    }
+    buf_adds(&b, reasons->len ? "]" : "[]");
+    add_name(&b, "rejected");
+    buf_addc(&b, '[');
+    bool first = true;
+    for (size_t i = 0; t->endpoints && i < t->endpoints->len; i++) {
+        const struct endpoint *ep = t->endpoints->items[i];
+        if (ep == t->endpoint || !ep->problem[0])
+            continue;
+        buf_adds(&b, first ? "{\"endpoint\":" : ",{\"endpoint\":");
+        first = false;
+        buf_add_json(&b, span_of(ep->name));
+        buf_adds(&b, ",\"reason\":");
+        buf_add_json(&b, span_of(ep->problem));
+        buf_addc(&b, '}');
+    }
+    buf_addc(&b, ']');
+    add_text(&b, "url", t->endpoint->url);
+    return append(t, "route", &b, e);
+}
+
+int event_gate(struct task *t, const struct gate_result *r, struct err *e)
+{
+    json_t *j = gate_result_json(r, false);
+    struct buf b = BUF_INIT(1 << 20);
+    buf_add_json_value(&b, j);
+    json_decref(j);
+    int rc = buf_check(&b, e);
+    if (rc == 0)
+        rc = journal_append(t->spec.journal, t->session, "gate", buf_span(&b), NULL, e);
+    buf_finish(&b);
+    return rc;
+}
+
+int event_finding(struct task *t, const struct finding *f, struct err *e)
+{
+    json_t *j = finding_json(f);
+    struct buf b = BUF_INIT(1 << 20);
+    buf_add_json_value(&b, j);
+    json_decref(j);
+    int rc = buf_check(&b, e);
+    if (rc == 0)
+        rc = journal_append(t->spec.journal, t->session, "finding", buf_span(&b), NULL, e);
+    buf_finish(&b);
+    return rc;
+}
+
+int event_escalate(struct task *t, const char *from, const char *to, const char *reason, struct err *e)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    add_text(&b, "from", from);
+    add_text(&b, "to", to);
+    add_text(&b, "reason", reason);
+    return append(t, "escalate", &b, e);
+}
+
+int event_approval(struct task *t, const char *what, const char *decision, const char *by, struct err *e)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    add_text(&b, "what", what);
+    add_text(&b, "decision", decision);
+    add_text(&b, "by", by);
+    return append(t, "approval", &b, e);
+}
+
+int event_apply(struct task *t, const struct apply_result *r, struct err *e)
+{
+    struct buf b = BUF_INIT(16 << 20);
+    add_text(&b, "change", t->change->id);
+    add_name(&b, "files");
+    buf_addc(&b, '[');
+    bool first = true;
+    for (size_t i = 0; i < r->nfiles; i++) {
+        if (r->files[i].outcome == APPLY_CONFLICT || r->files[i].outcome == APPLY_GUARDED)
+            continue;
+        if (!first)
+            buf_addc(&b, ',');
+        first = false;
+        buf_add_json(&b, span_of(r->files[i].path));
+    }
+    buf_addc(&b, ']');
+    add_name(&b, "conflicts");
+    buf_addc(&b, '[');
+    first = true;
+    for (size_t i = 0; i < r->nfiles; i++) {
+        if (r->files[i].outcome != APPLY_CONFLICT && r->files[i].outcome != APPLY_GUARDED)
+            continue;
+        buf_adds(&b, first ? "{\"file\":" : ",{\"file\":");
+        first = false;
+        buf_add_json(&b, span_of(r->files[i].path));
+        buf_adds(&b, ",\"why\":");
+        buf_add_json(&b, span_of(r->files[i].why));
+        buf_addc(&b, '}');
+    }
+    buf_addc(&b, ']');
+    add_text(&b, "apply", r->id[0] ? r->id : NULL);
+    if (r->commit[0])
+        add_text(&b, "commit", r->commit);
+    return append(t, "apply", &b, e);
+}
+
+int event_error(struct task *t, const struct err *failed, struct err *e)
+{
+    struct buf b = BUF_INIT(1 << 16);
+    add_text(&b, "code", err_kind_name(failed->kind));
+    add_text(&b, "message", failed->text);
+    add_text(&b, "hint", failed->hint);
+    return append(t, "error", &b, e);
+}
+
+int event_result(struct task *t, const struct task_result *r, struct err *e)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    add_text(&b, "status", task_status_name(r->status));
+    add_int(&b, "exit", r->exit);
+    add_text(&b, "change", r->change[0] ? r->change : NULL);
+    add_int(&b, "files", (int64_t)r->files);
+    add_int(&b, "steps", r->steps);
+    add_int(&b, "prompt_tokens", r->prompt_tokens);
+    add_int(&b, "completion_tokens", r->completion_tokens);
+    add_int(&b, "duration_ms", r->duration_ms);
+    add_text(&b, "endpoint", r->endpoint && r->endpoint[0] ? r->endpoint : NULL);
+    add_int(&b, "escalations", r->escalations);
+    add_bool(&b, "applied", r->applied);
+    if (r->reason[0])
+        add_text(&b, "reason", r->reason);
+    return append(t, "result", &b, e);
+}

@@ -1,0 +1,82 @@
+/*
+ * task-internal - what the files of task/ share: the state of one task and its stages.
+ */
+#ifndef STEAD_TASK_TASK_INTERNAL_H
+#define STEAD_TASK_TASK_INTERNAL_H
+
+#include "agent/attempt.h"
+#include "agent/permit.h"
+#include "config/config.h"
+#include "journal/journal.h"
+#include "model/chat.h"
+#include "model/endpoint.h"
+#include "sandbox/sandbox.h"
+#include "task/task.h"
+#include "verify/verify.h"
+#include "workspace/apply.h"
+#include "workspace/change.h"
+#include "workspace/diff.h"
+#include "workspace/layer.h"
+
+struct task {
+    struct task_spec spec;
+    const struct config_values *values;
+    const char *state_dir, *cache_dir;
+    char session[ID_SIZE];
+    struct endpoints *endpoints; /* candidates, best first */
+    struct endpoint *endpoint;   /* of the running attempt */
+    struct permit *permit;
+    struct layer *layer;
+    struct sandbox_spec sandbox_spec;
+    struct sandbox *sandbox;
+    struct attempt *attempt;
+    char resume_from[ID_SIZE];   /* the next attempt takes over this session's conversation; "" */
+    int64_t resume_step;
+    struct arena arena;          /* lives as long as the task */
+    const char *task_class;
+    enum attempt_goal goal;
+    char *engine_url;
+
+    /* one turn */
+    struct arena turn;
+    struct gates gates;
+    bool gates_known;
+    struct change *change;
+    struct verdict verdict;
+    bool verified_once;          /* verdict is of `change` */
+    struct attempt_result last;  /* of the last attempt_run */
+    int64_t steps_before, prompt_before, completion_before; /* of attempts that ended in this turn */
+};
+
+/* task-events.c: the journal's members, one function an event type. */
+int event_task(struct task *t, struct span text, struct err *e) WARN_UNUSED;
+int event_route(struct task *t, const struct strings *reasons, struct err *e) WARN_UNUSED;
+int event_gate(struct task *t, const struct gate_result *r, struct err *e) WARN_UNUSED;
+int event_finding(struct task *t, const struct finding *f, struct err *e) WARN_UNUSED;
+int event_escalate(struct task *t, const char *from, const char *to, const char *reason, struct err *e) WARN_UNUSED;
+int event_approval(struct task *t, const char *what, const char *decision, const char *by, struct err *e) WARN_UNUSED;
+int event_apply(struct task *t, const struct apply_result *r, struct err *e) WARN_UNUSED;
+int event_error(struct task *t, const struct err *failed, struct err *e) WARN_UNUSED;
+int event_result(struct task *t, const struct task_result *r, struct err *e) WARN_UNUSED;
+
+/* task-route.c: candidates and the choice. 0, or -ERR_UNAVAILABLE / -ERR_NOT_FOUND when nothing can serve. */
+int route_endpoints(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
+/* The next stop after `failed`, or NULL: a person. */
+struct endpoint *route_next(struct task *t, const char *reason);
+
+/* task-verify.c */
+int task_gates(struct task *t, struct err *e) WARN_UNUSED;
+/* What fails before anything was done, for the first message; empty when the class does not ask for it. */
+int task_evidence(struct task *t, struct buf *out, struct cancel *cancel, struct err *e) WARN_UNUSED;
+/* Read the change into t->change. */
+int task_read_change(struct task *t, struct err *e) WARN_UNUSED;
+/* Gates and rules over it, into t->verdict. */
+int task_verify(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
+void task_drop_change(struct task *t);
+
+/* task-apply.c: who approves, and what is carried in. Fills status, exit, applied, conflicts. */
+int task_decide(struct task *t, struct task_result *r, struct err *e) WARN_UNUSED;
+
+void task_stage(struct task *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

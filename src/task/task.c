@@ -1,0 +1,447 @@
+#include "task/task-internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#define LOG_MODULE "task"
+#include "base/log.h"
+
+#define TASK_ARENA_BYTES ((size_t)64 << 20)
+#define TURN_ARENA_BYTES ((size_t)1 << 30) /* a change's diff and the evidence of its gates */
+#define BRIEF_BYTES 6000
+#define DEFAULT_ROUNDS 3
+
+const char *task_status_name(enum task_status s)
+{
+    static const char *const names[] = {
+        [TASK_VERIFIED] = "verified", [TASK_UNCHANGED] = "unchanged", [TASK_RED] = "red",       [TASK_STOPPED] = "stopped",
+        [TASK_UNSERVED] = "unserved", [TASK_PENDING] = "pending",     [TASK_FAILED] = "failed",
+    };
+    _Static_assert(COUNT_OF(names) == TASK_STATUSES, "one name per status");
+    return names[s];
+}
+
+void task_stage(struct task *t, const char *fmt, ...)
+{
+    char text[240];
+    va_list ap;
+    if (!t->spec.events || !t->spec.events->on_stage)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    t->spec.events->on_stage(t->spec.events->ctx, text);
+}
+
+static int find_session(void *ctx, const struct journal_session *s)
+{
+    struct task *t = ctx;
+    (void)snprintf(t->session, sizeof t->session, "%s", s->id);
+    return 1;
+}
+
+static int open_session(struct task *t, struct err *e)
+{
+    if (t->spec.resume) {
+        int r = journal_session_find(t->spec.journal, t->spec.resume, t->spec.workspace, find_session, t, e);
+        if (r < 0)
+            return r;
+        (void)snprintf(t->resume_from, sizeof t->resume_from, "%s", t->session);
+        return 0;
+    }
+    struct journal_session s = { .workspace = t->spec.workspace, .kind = t->spec.kind ? t->spec.kind : "run" };
+    int r = journal_session_start(t->spec.journal, &s, e);
+    (void)snprintf(t->session, sizeof t->session, "%s", s.id);
+    return r;
+}
+
+int task_open(const struct task_spec *spec, struct task **out, struct err *e)
+{
+    struct task *t = calloc(1, sizeof *t);
+    if (!t)
+        return err_set(e, ERR_NOMEM, "cannot start a task: out of memory");
+    t->spec = *spec;
+    t->values = config_values(spec->config);
+    t->state_dir = config_state_dir(spec->config);
+    t->cache_dir = config_cache_dir(spec->config);
+    arena_init(&t->arena, TASK_ARENA_BYTES);
+    arena_init(&t->turn, TURN_ARENA_BYTES);
+    struct apply_resumed resumed = { 0 };
+    int r = apply_resume(t->state_dir, spec->workspace, &resumed, e);
+    if (r == 0 && resumed.unresolved)
+        log_warn("%s", resumed.note);
+    if (r == 0)
+        r = sandbox_sweep(t->state_dir, e);
+    if (r == 0)
+        r = open_session(t, e);
+    if (r < 0) {
+        task_close(t);
+        return r;
+    }
+    *out = t;
+    return 0;
+}
+
+void task_close(struct task *t)
+{
+    if (!t)
+        return;
+    attempt_destroy(t->attempt);
+    sandbox_destroy(t->sandbox);
+    change_destroy(t->change);
+    layer_destroy(t->layer);
+    permit_destroy(t->permit);
+    endpoints_destroy(t->endpoints);
+    arena_finish(&t->turn);
+    arena_finish(&t->arena);
+    free(t->engine_url);
+    free(t);
+}
+
+const char *task_session(const struct task *t)
+{
+    return t->session;
+}
+
+struct attempt *task_attempt(struct task *t)
+{
+    return t->attempt;
+}
+
+const struct endpoint *task_endpoint(const struct task *t)
+{
+    return t->endpoint;
+}
+
+/* The layer and the sandbox over it. A session that is resumed gets its own layer back. */
+static int open_sandbox(struct task *t, const char *layer_to_reopen, struct err *e)
+{
+    struct layer_options opt = { .session = t->session };
+    int r;
+    if (t->sandbox && sandbox_alive(t->sandbox))
+        return 0;
+    sandbox_destroy(t->sandbox);
+    t->sandbox = NULL;
+    if (!t->layer) {
+        if (geteuid() == 0) {
+            r = sandbox_identity(t->spec.workspace, &opt.owner_uid, &opt.owner_gid, e);
+            if (r < 0)
+                return r;
+            opt.chown_upper = true;
+        }
+        r = layer_to_reopen && layer_to_reopen[0] ? layer_open(t->state_dir, layer_to_reopen, &t->layer, e)
+                                                  : layer_create(t->spec.workspace, t->state_dir, &opt, &t->layer, e);
+        if (r < 0)
+            return err_wrap(e, "preparing the workspace");
+    }
+    const struct config_sandbox *c = &t->values->sandbox;
+    t->sandbox_spec = (struct sandbox_spec){
+        .workspace = t->spec.workspace,
+        .limits = { .memory_bytes = c->memory_bytes, .disk_bytes = c->disk_bytes, .inodes = c->inodes, .pids = (int)c->pids,
+                    .cpus = c->cpus },
+        .backend = t->spec.backend ? t->spec.backend : c->backend && strcmp(c->backend, "auto") != 0 ? c->backend : NULL,
+    };
+    const char **keep = arena_array(&t->arena, c->nenv + 1, sizeof *keep);
+    if (!keep)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < c->nenv; i++)
+        keep[i] = c->env[i];
+    t->sandbox_spec.env_keep = keep;
+    layer_overlay(t->layer, &t->sandbox_spec.overlay);
+    r = sandbox_start(t->spec.loop, &t->sandbox_spec, &t->sandbox, e);
+    if (r < 0)
+        return err_wrap(e, "starting the sandbox");
+    if (layer_kind(t->layer) == LAYER_TMPFS) {
+        int fd = sandbox_tmpfs(t->sandbox);
+        if (fd >= 0)
+            r = layer_adopt(t->layer, fd, e);
+    }
+    if (layer_note(t->layer)[0])
+        task_stage(t, "%s", layer_note(t->layer));
+    return r < 0 ? r : 0;
+}
+
+static int start_attempt(struct task *t, struct span text, struct span evidence, struct err *e)
+{
+    struct attempt_spec spec = {
+        .loop = t->spec.loop,
+        .journal = t->spec.journal,
+        .session = t->session,
+        .endpoint = t->endpoint,
+        .sandbox = t->sandbox,
+        .layer = t->layer,
+        .permit = t->permit,
+        .workspace = t->spec.workspace,
+        .cache_dir = t->cache_dir,
+        .task = text,
+        .evidence = evidence,
+        .task_class = t->task_class,
+        .goal = t->goal,
+        .resume_from = t->resume_from[0] ? t->resume_from : NULL,
+        .resume_step = t->resume_step,
+        .limits = {
+            .max_steps = t->spec.max_steps ? t->spec.max_steps : t->values->limits.max_steps,
+            .max_tokens = t->spec.max_tokens ? t->spec.max_tokens : t->values->limits.max_tokens,
+            .timeout_ms = t->spec.timeout_ms ? t->spec.timeout_ms : t->values->limits.timeout_ms,
+        },
+        .events = t->spec.live,
+    };
+    if (t->spec.harness) {
+        spec.maker = attempt_maker_find(t->spec.harness);
+        if (!spec.maker) {
+            err_set(e, ERR_USAGE, "no harness '%s'", t->spec.harness);
+            err_hint(e, "known: stead");
+            return -ERR_USAGE;
+        }
+    }
+    attempt_destroy(t->attempt);
+    t->attempt = NULL;
+    t->resume_from[0] = '\0';
+    int r = attempt_start(&spec, &t->attempt, e);
+    return r < 0 ? err_wrap(e, "starting the attempt") : 0;
+}
+
+/* What an attempt's end means when nothing can be verified. */
+static void stopped(struct task *t, struct task_result *r)
+{
+    const struct attempt_result *a = &t->last;
+    switch (a->status) {
+    case ATTEMPT_ENDPOINT:
+        r->status = TASK_UNSERVED;
+        r->exit = 5;
+        break;
+    case ATTEMPT_INTERRUPTED:
+        r->status = TASK_FAILED;
+        r->exit = 130;
+        (void)snprintf(r->hint, sizeof r->hint, "the session is kept: `stead resume %s` continues it", t->session);
+        break;
+    case ATTEMPT_FAILED:
+        r->status = TASK_FAILED;
+        r->exit = 1;
+        break;
+    default:
+        r->status = TASK_STOPPED;
+        r->exit = 4;
+        break;
+    }
+    (void)snprintf(r->reason, sizeof r->reason, "%s", a->reason);
+    if (a->hint[0])
+        (void)snprintf(r->hint, sizeof r->hint, "%s", a->hint);
+}
+
+/* Attempt, change, gates; findings go back to the agent until the gates are green or the rounds are used up. */
+static int rounds(struct task *t, struct span text, struct cancel *cancel, struct err *e)
+{
+    int64_t left = t->values->policy.max_rounds > 0 ? t->values->policy.max_rounds : DEFAULT_ROUNDS;
+    for (;;) {
+        int r = attempt_run(t->attempt, cancel, &t->last, e);
+        if (r < 0)
+            return err_wrap(e, "running the attempt");
+        if (t->last.status == ATTEMPT_INTERRUPTED || t->last.status == ATTEMPT_FAILED)
+            return 0;
+        r = task_read_change(t, e);
+        if (r < 0)
+            return r;
+        if (!t->change->nfiles || t->spec.no_gates)
+            return 0;
+        if (change_set_task(t->change, buf_str(&(struct buf){ (char *)(uintptr_t)text.p, text.n, text.n, text.n, 0 }), e) < 0)
+            return -(int)e->kind;
+        task_stage(t, "checking the change");
+        r = task_verify(t, text, cancel, e);
+        if (r < 0)
+            return r;
+        if (t->verdict.state != VERIFY_RED || t->last.status != ATTEMPT_FINISHED || left-- <= 0)
+            return 0;
+        struct buf brief = BUF_INIT(64 << 10);
+        verdict_brief(&t->verdict, BRIEF_BYTES, &brief);
+        r = buf_check(&brief, e);
+        if (r == 0)
+            r = attempt_tell(t->attempt, buf_span(&brief), e);
+        buf_finish(&brief);
+        if (r < 0)
+            return r;
+        task_stage(t, "the gates are red; the agent is told what fails");
+    }
+}
+
+/* Why this endpoint's attempt did not do it; NULL when it did, or when another endpoint would not help. */
+static const char *cause(const struct task *t)
+{
+    switch (t->last.status) {
+    case ATTEMPT_ENDPOINT:
+        return "endpoint failed";
+    case ATTEMPT_LOOP:
+        return "loop";
+    case ATTEMPT_NO_EFFECT:
+        return "no effect";
+    case ATTEMPT_GAVE_UP:
+        return "gave up";
+    case ATTEMPT_CONTEXT:
+        return "context too small";
+    case ATTEMPT_FINISHED:
+        return t->verified_once && t->verdict.state == VERIFY_RED ? "gates still red" : NULL;
+    default:
+        return NULL;
+    }
+}
+
+static int handoff(struct task *t, struct span text, const char *why, struct buf *out, struct err *e)
+{
+    buf_adds(out, "An earlier attempt by another model did not finish this (");
+    buf_adds(out, why);
+    buf_adds(out, "). The files hold what it did; keep what is right, mend the rest.\n");
+    if (t->verified_once)
+        verdict_brief(&t->verdict, BRIEF_BYTES, out);
+    (void)text;
+    return buf_check(out, e);
+}
+
+static int serve(struct task *t, struct span text, struct task_result *r, struct cancel *cancel, struct err *e)
+{
+    struct buf evidence = BUF_INIT(64 << 10);
+    int rc = 0;
+    bool fresh = !t->attempt || t->resume_from[0];
+    if (fresh) {
+        if (t->goal == ATTEMPT_CHANGE && !t->spec.resume)
+            rc = task_evidence(t, &evidence, cancel, e);
+        if (rc == 0)
+            rc = start_attempt(t, text, buf_span(&evidence), e);
+    } else {
+        rc = attempt_tell(t->attempt, text, e);
+    }
+    buf_finish(&evidence);
+    if (rc == 0)
+        rc = rounds(t, text, cancel, e);
+    const char *why;
+    while (rc == 0 && (why = cause(t)) && r->escalations < t->values->policy.max_escalations) {
+        struct endpoint *next = route_next(t, why);
+        if (!next)
+            break;
+        rc = event_escalate(t, t->endpoint->name, next->name, why, e);
+        r->escalations++;
+        t->steps_before += t->last.steps;
+        t->prompt_before += t->last.prompt_tokens;
+        t->completion_before += t->last.completion_tokens;
+        t->endpoint = next;
+        task_stage(t, "%s: going on with %s", why, next->name);
+        buf_init(&evidence, 64 << 10);
+        if (rc == 0)
+            rc = handoff(t, text, why, &evidence, e);
+        if (rc == 0)
+            rc = start_attempt(t, text, buf_span(&evidence), e);
+        buf_finish(&evidence);
+        if (rc == 0)
+            rc = rounds(t, text, cancel, e);
+    }
+    return rc;
+}
+
+static int conclude(struct task *t, struct task_result *r, struct err *e)
+{
+    r->text = t->last.text;
+    if (t->last.status == ATTEMPT_INTERRUPTED || t->last.status == ATTEMPT_FAILED || !t->change) {
+        stopped(t, r);
+        return 0;
+    }
+    if (!t->change->nfiles) {
+        if (t->last.status != ATTEMPT_FINISHED) {
+            stopped(t, r);
+            return 0;
+        }
+        r->status = TASK_UNCHANGED;
+        r->exit = 0;
+        return 0;
+    }
+    /* an attempt that was cut off may still have left a change that the gates accept: they decide, not its ending */
+    if (t->last.status != ATTEMPT_FINISHED && !(t->verified_once && t->verdict.state == VERIFY_VERIFIED)) {
+        struct task_result why = { 0 };
+        stopped(t, &why);
+        int rc = task_decide(t, r, e);
+        if (rc < 0)
+            return rc;
+        if (r->status != TASK_RED && !r->applied) {
+            r->status = why.status;
+            r->exit = why.exit;
+            (void)snprintf(r->reason, sizeof r->reason, "%s", why.reason);
+        }
+        return 0;
+    }
+    return task_decide(t, r, e);
+}
+
+static void fill_counts(struct task *t, struct task_result *r)
+{
+    r->steps = t->steps_before + t->last.steps;
+    r->prompt_tokens = t->prompt_before + t->last.prompt_tokens;
+    r->completion_tokens = t->completion_before + t->last.completion_tokens;
+    r->endpoint = t->endpoint ? t->endpoint->name : "";
+    (void)snprintf(r->session, sizeof r->session, "%s", t->session);
+}
+
+static int unserved(struct task *t, struct task_result *r, struct err *e)
+{
+    struct err why = *e;
+    r->status = TASK_UNSERVED;
+    r->exit = 5;
+    (void)snprintf(r->reason, sizeof r->reason, "%s", why.text);
+    (void)snprintf(r->hint, sizeof r->hint, "%s", why.hint);
+    err_reset(e);
+    return event_error(t, &why, e);
+}
+
+static int turn(struct task *t, struct span text, struct task_result *r, struct cancel *cancel, struct err *e)
+{
+    struct strings reasons = { 0 };
+    const char *reason = NULL;
+    int rc = open_sandbox(t, NULL, e);
+    if (rc == 0)
+        rc = event_task(t, text, e);
+    if (rc < 0)
+        return rc;
+    if (!t->endpoint) {
+        rc = route_endpoints(t, text, cancel, e);
+        if (rc == -ERR_NOT_FOUND || rc == -ERR_UNAVAILABLE)
+            return unserved(t, r, e);
+        if (rc < 0)
+            return rc;
+        reason = t->endpoint->source;
+        reasons = (struct strings){ &reason, 1 };
+        rc = event_route(t, &reasons, e);
+        if (rc < 0)
+            return rc;
+    }
+    rc = serve(t, text, r, cancel, e);
+    return rc < 0 ? rc : conclude(t, r, e);
+}
+
+int task_turn(struct task *t, struct span text, struct task_result *result, struct cancel *cancel, struct err *e)
+{
+    struct task_result r = { .status = TASK_FAILED, .exit = 1 };
+    int64_t began = clock_ms();
+    task_drop_change(t);
+    arena_reset(&t->turn);
+    t->gates = (struct gates){ 0 };
+    t->gates_known = false;
+    t->last = (struct attempt_result){ 0 };
+    t->steps_before = t->prompt_before = t->completion_before = 0;
+    t->goal = t->spec.kind && strcmp(t->spec.kind, "chat") == 0 ? ATTEMPT_EITHER : ATTEMPT_CHANGE;
+    int rc = turn(t, text, &r, cancel, e);
+    fill_counts(t, &r);
+    r.duration_ms = clock_ms() - began;
+    if (rc < 0) {
+        struct err failed = *e, ignored = ERR_INIT;
+        r.status = TASK_FAILED;
+        r.exit = rc == -ERR_CANCELLED ? 130 : rc == -ERR_USAGE ? 2 : t->sandbox ? 1 : rc == -ERR_DENIED ? 7 : 1;
+        (void)snprintf(r.reason, sizeof r.reason, "%s", failed.text);
+        (void)snprintf(r.hint, sizeof r.hint, "%s", failed.hint);
+        if (event_error(t, &failed, &ignored) < 0 || event_result(t, &r, &ignored) < 0)
+            log_warn("the result could not be recorded: %s", ignored.text);
+        *result = r;
+        return rc;
+    }
+    rc = event_result(t, &r, e);
+    *result = r;
+    return rc;
+}
