@@ -20,16 +20,19 @@ static int on_line(void *ctx, const json_t *v)
         return 0;
     if (!test.n && s != TEST_FAIL)
         return 0; /* a package that passed or has no tests */
-    results_add_test(out, pkg, test, s, SPAN(""), 0, SPAN(""));
+    results_add_test(out, test.n ? pkg : SPAN(""), test.n ? test : pkg, s, SPAN(""), 0, SPAN(""));
     return 0;
 }
 
-static void plain(struct span text, struct results *out)
+/* `packages`: only the "FAIL\tpkg [build failed]" lines, which go before 1.24 writes as text among the JSON. */
+static void plain(struct span text, struct results *out, bool packages)
 {
     struct span line;
     while (span_line(&text, &line)) {
         struct span s = span_trim(line);
         enum test_status st;
+        if (packages && !span_starts(s, "FAIL\t"))
+            continue;
         if (take_prefix(&s, "--- PASS: "))
             st = TEST_PASS;
         else if (take_prefix(&s, "--- FAIL: "))
@@ -39,6 +42,8 @@ static void plain(struct span text, struct results *out)
         else if (take_prefix(&s, "FAIL\t") || take_prefix(&s, "ok  \t")) {
             struct span pkg = s;
             (void)take_until(&s, '\t', &pkg);
+            s = pkg;
+            (void)take_until(&s, ' ', &pkg);
             results_add_test(out, SPAN(""), pkg, span_starts(line, "FAIL") ? TEST_FAIL : TEST_PASS, SPAN(""), 0, SPAN(""));
             continue;
         } else
@@ -54,8 +59,7 @@ static int go_read(struct span text, struct results *out, struct err *e)
     (void)e;
     size_t before = out->ntests;
     json_lines(text, on_line, out);
-    if (out->ntests == before)
-        plain(text, out);
+    plain(text, out, out->ntests > before);
     return 0;
 }
 

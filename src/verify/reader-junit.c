@@ -13,6 +13,7 @@ struct junit {
     struct buf class, name, file, message;
     int64_t line;
     enum test_status status;
+    bool notrun; /* ctest's word for "skipped", and for "could not be started" */
 };
 
 static bool is_bad(const char *n)
@@ -36,6 +37,8 @@ static void on_open(void *ctx, int depth, const char *name, const char *const *a
                 j->status = s;
             if (!j->message.n)
                 set(&j->message, xml_attr(attrs, "message"));
+            if (s == TEST_SKIP && j->notrun && j->message.n && !span_starts(buf_span(&j->message), "SKIP_"))
+                j->status = TEST_FAIL; /* "Unable to find executable": ctest itself fails on it */
         }
         return;
     }
@@ -52,6 +55,7 @@ static void on_open(void *ctx, int depth, const char *name, const char *const *a
         struct span l = span_of(xml_attr(attrs, "line"));
         j->line = take_number(&l);
         const char *st = xml_attr(attrs, "status"); /* ctest: run, fail, notrun, disabled */
+        j->notrun = !strcmp(st, "notrun");
         if (!strcmp(st, "fail") || !strcmp(st, "failed"))
             j->status = TEST_FAIL;
         else if (!strcmp(st, "notrun") || !strcmp(st, "disabled") || !strcmp(st, "skipped"))

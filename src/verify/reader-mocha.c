@@ -78,7 +78,7 @@ static int mocha_read(struct span text, struct results *out, struct err *e)
         while (indent < line.n && line.p[indent] == ' ')
             indent++;
         struct span s = span_trim(line);
-        if (!s.n)
+        if (!s.n || span_starts(s, "> ")) /* npm's banner */
             continue;
         while (ngroups && groups[ngroups - 1].indent >= indent)
             ngroups--;

@@ -102,6 +102,7 @@ static int tap_read(struct span text, struct results *out, struct err *e)
         s = span_trim(s);
         struct span before_number = s;
         int64_t number = take_number(&s);
+        struct span number_text = span_sub(before_number, 0, before_number.n - s.n);
         if (number >= 0 && s.n && s.p[0] != ' ' && s.p[0] != '-')
             s = before_number; /* "ok 3rd try" */
         s = span_trim(s);
@@ -112,11 +113,11 @@ static int tap_read(struct span text, struct results *out, struct err *e)
         if (directive(s, "skip", &name, &why))
             c.status = TEST_SKIP, c.name = name, c.message = why;
         else if (directive(s, "todo", &name, &why)) /* expected to fail: either way not a pass that counts */
-            c.status = ok ? TEST_PASS : TEST_SKIP, c.name = name, c.message = why;
+            c.status = TEST_SKIP, c.name = name, c.message = why;
         else if (directive(s, "time", &name, &why))
             c.name = name;
         if (!c.name.n) /* unnamed: by number, as the harness shows it */
-            c.name = number >= 0 ? span_sub(before_number, 0, before_number.n) : SPAN("unnamed");
+            c.name = number >= 0 ? number_text : SPAN("unnamed");
         if (!depth)
             seen++;
         /* Deeper ones that waited are this one's children. */

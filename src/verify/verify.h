@@ -99,6 +99,8 @@ struct verify_spec {
     bool no_rules;
     bool no_baseline;                   /* every failure counts as new */
     bool no_original_tests;
+    bool must_pass;                     /* gates that a person named have to pass: what failed before blocks too. For a task
+                                           whose aim is to make them pass (the agent was shown them as "Failing now") */
     int reruns;                         /* 0: three */
     void (*on_gate_start)(void *ctx, const struct gate *g);
     void (*on_gate)(void *ctx, const struct gate_result *r);
