@@ -1,7 +1,7 @@
 /*
  * gate - a check whose verdict decides whether a change may go on: what to run, and how it ended.
  *
- *     struct detect_input in = { .base = { dirs, 1 }, .changed = paths, .explicit_gates = ... };
+ *     struct detect_input in = { .base = { .dirs = dirs, .ndirs = 1 }, .changed = paths, .explicit_gates = ... };
  *     struct gates gates = { 0 };
  *     if (gate_detect(&in, &arena, &gates, e) < 0) ...
  *     for (size_t i = 0; i < gates.len; i++) ... gates.items[i].command, .kind, .from

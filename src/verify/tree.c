@@ -37,8 +37,21 @@ static int open_top(const struct tree *t, const char *path, int flags)
     return -1;
 }
 
+static int path_order(const void *key, const void *f)
+{
+    return strcmp(key, ((const struct tree_file *)f)->path);
+}
+
+static const struct tree_file *on_top(const struct tree *t, const char *path)
+{
+    return t->nfiles ? bsearch(path, t->files, t->nfiles, sizeof *t->files, path_order) : NULL;
+}
+
 int tree_read(const struct tree *t, const char *path, size_t limit, struct buf *out)
 {
+    const struct tree_file *over = on_top(t, path);
+    if (over)
+        return !over->deleted && !over->symlink && over->content.n <= limit && buf_add_span(out, over->content);
     AUTO(fd) int fd = open_top(t, path, O_RDONLY);
     struct stat st;
     struct err e = ERR_INIT;
@@ -49,6 +62,9 @@ int tree_read(const struct tree *t, const char *path, size_t limit, struct buf *
 
 bool tree_exists(const struct tree *t, const char *path)
 {
+    const struct tree_file *over = on_top(t, path);
+    if (over)
+        return !over->deleted;
     AUTO(fd) int fd = open_top(t, path, O_PATH);
     return fd >= 0;
 }
@@ -83,6 +99,15 @@ struct strings tree_list(const struct tree *t, const char *dir, struct arena *ar
         }
         closedir(d);
     }
+    size_t prefix = strlen(dir) + (*dir != 0);
+    for (size_t i = 0; i < t->nfiles; i++) {
+        const char *p = t->files[i].path;
+        if (*dir && (strncmp(p, dir, prefix - 1) != 0 || p[prefix - 1] != '/'))
+            continue;
+        char *copy = t->files[i].deleted ? NULL : arena_span(arena, span_sub(span_of(p), prefix, strcspn(p + prefix, "/")));
+        if (copy && array_grow((void **)&names, &cap, n, 1, sizeof *names))
+            names[n++] = copy;
+    }
     if (n)
         qsort(names, n, sizeof *names, by_name);
     struct strings out = { arena_array(arena, n ? n : 1, sizeof(char *)), 0 };
@@ -91,7 +116,7 @@ struct strings tree_list(const struct tree *t, const char *dir, struct arena *ar
             continue;
         AUTO(buf) struct buf p = BUF_INIT(8192);
         buf_addf(&p, "%s%s%s", dir, *dir ? "/" : "", names[i]);
-        if (t->ndirs == 1 || tree_exists(t, buf_str(&p))) /* whiteouts hide */
+        if ((t->ndirs == 1 && !t->nfiles) || tree_exists(t, buf_str(&p))) /* whiteouts hide */
             out.items[out.len++] = names[i];
     }
     return out;
