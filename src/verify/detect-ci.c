@@ -1,5 +1,5 @@
 /*
- * Commands of the CI: `run:` steps of .github/workflows/*.yml and `script:` items of .gitlab-ci.yml, at the root.
+ * Commands of the CI: `run:` steps in .github/workflows and `script:` items of .gitlab-ci.yml, at the root.
  * Read line by line, not as YAML: matrices and anchors do not matter, only which checks the project trusts.
  * A step in another working-directory is left out; so are release and deployment workflows.
  */

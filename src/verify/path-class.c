@@ -34,7 +34,7 @@ static const struct {
     { PATH_DATA, "*.json *.yaml *.yml *.toml *.xml *.csv *.svg *.png *.jpg *.po *.pot *.ini *.cfg *.sql *.ico *.gif" },
 };
 
-/* "a/b/**": anything below; "dir/x*": that file in a directory of this name anywhere. */
+/* Two stars after a slash: anything below; one star: that file in a directory of this name anywhere. */
 static bool fits(const char *pattern, const char *path)
 {
     size_t n = strlen(pattern);

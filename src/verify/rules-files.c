@@ -74,12 +74,13 @@ void check_generated_edited(struct rules_state *st)
         const struct file_view *v = &st->views[i];
         if (v->file->kind != RULE_FILE_MODIFIED)
             continue;
-        bool header = false, changed = false;
-        for (size_t k = 0; k < v->old.n && k < 10; k++) {
-            header |= rule_matches(st->rule, v, v->old.items[k].text);
-            changed |= v->old.items[k].changed;
+        bool header = false;
+        size_t changed = 0;
+        for (size_t k = 0; k < v->old.n; k++) {
+            header |= k < 10 && !v->old.items[k].changed && rule_matches(st->rule, v, v->old.items[k].text);
+            changed += v->old.items[k].changed;
         }
-        if (header && !changed) /* a regenerated file usually changes its header too, or comes with its source */
+        if (header && changed < 10) /* a new run of the generator changes more, or its header too */
             rule_fire(st, v, NULL, 0, "a generated file was edited by hand");
     }
 }

@@ -51,8 +51,8 @@ struct rule_pattern {
 };
 
 struct rule_example {
-    const char *path, *old_path, *old, *new, *task;
-    bool fires;
+    const char *path, *old_path, *old, *new, *task, *tests; /* tests: text of the project's tests */
+    bool binary, fires;
 };
 
 struct rule {

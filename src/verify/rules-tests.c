@@ -119,16 +119,37 @@ static int strength(const struct lang *l, struct span s)
     return 1;
 }
 
-/* Common leading and trailing bytes over the longer's length, in percent. */
+/* Words and numbers of a line, at most max. */
+static size_t words_of(struct span s, struct span *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < max;) {
+        size_t k = i;
+        while (k < s.n && word_char(s.p[k]))
+            k++;
+        if (k > i)
+            out[n++] = span_sub(s, i, k - i);
+        i = k + 1;
+    }
+    return n;
+}
+
+/* Words that both have, over the larger number of words, in percent. */
 static int likeness(struct span a, struct span b)
 {
-    size_t head = 0, tail = 0, least = a.n < b.n ? a.n : b.n, most = a.n > b.n ? a.n : b.n;
-    while (head < least && a.p[head] == b.p[head])
-        head++;
-    while (tail < least - head && a.p[a.n - 1 - tail] == b.p[b.n - 1 - tail])
-        tail++;
-    return most ? (int)((head + tail) * 100 / most) : 100;
+    struct span x[64], y[64];
+    size_t nx = words_of(a, x, COUNT_OF(x)), ny = words_of(b, y, COUNT_OF(y)), common = 0, most = nx > ny ? nx : ny;
+    for (size_t i = 0; i < nx; i++)
+        for (size_t k = 0; k < ny; k++)
+            if (y[k].n && span_eq(x[i], y[k])) {
+                y[k].n = 0;
+                common++;
+                break;
+            }
+    return most ? (int)(common * 100 / most) : 0;
 }
+
+#define ALIKE 40 /* percent: the same call with another assertion and another value is at 50 or more */
 
 /*
  * For each assertion that an existing test lost, the added assertion that resembles it most, in file order:
@@ -150,7 +171,7 @@ static void each_pair(struct rules_state *st, pair_fn fn)
                 struct span old = span_trim(v->old.items[x].text);
                 if (!v->old.items[x].changed || is_comment(v->lang, old) || !regex_match(a, old, 0, NULL))
                     continue;
-                int best = 29;
+                int best = ALIKE - 1;
                 size_t at = 0;
                 for (size_t y = next; y < n->end; y++) {
                     struct span new = span_trim(v->new.items[y].text);
@@ -160,7 +181,7 @@ static void each_pair(struct rules_state *st, pair_fn fn)
                     if (l > best)
                         best = l, at = y;
                 }
-                if (best > 29) {
+                if (best >= ALIKE) {
                     fn(st, v, n, old, span_trim(v->new.items[at].text), at);
                     next = at + 1;
                 }

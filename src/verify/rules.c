@@ -36,6 +36,8 @@ static const cyaml_schema_field_t example_fields[] = {
     TEXT("old", rule_example, old, CYAML_FLAG_OPTIONAL, 20000),
     TEXT("new", rule_example, new, CYAML_FLAG_OPTIONAL, 20000),
     TEXT("task", rule_example, task, CYAML_FLAG_OPTIONAL, 2000),
+    TEXT("tests", rule_example, tests, CYAML_FLAG_OPTIONAL, 2000),
+    CYAML_FIELD_BOOL("binary", CYAML_FLAG_OPTIONAL, struct rule_example, binary),
     CYAML_FIELD_BOOL("fires", CYAML_FLAG_DEFAULT, struct rule_example, fires),
     CYAML_FIELD_END
 };
@@ -193,6 +195,14 @@ static bool path_fits(const char *pattern, const char *path)
     return false;
 }
 
+static bool is_class_name(const char *s)
+{
+    for (int i = 0; i < PATH_CLASSES; i++)
+        if (!strcmp(s, path_class_name((enum path_class)i)))
+            return true;
+    return !strcmp(s, "tests"); /* class test, and languages whose tests stand among the code */
+}
+
 bool rule_applies(const struct rule *r, const struct file_view *v)
 {
     bool any = r->npaths == 0;
@@ -200,8 +210,8 @@ bool rule_applies(const struct rule *r, const struct file_view *v)
         const char *p = r->paths[i];
         bool not = *p == '!';
         p += not;
-        bool fits = !strcmp(p, path_class_name(v->class)) || (!strcmp(p, "tests") && v->testing) ||
-                    ((strpbrk(p, "*./") != NULL) && path_fits(p, v->file->path));
+        bool fits = is_class_name(p) ? !strcmp(p, path_class_name(v->class)) || (!strcmp(p, "tests") && v->testing)
+                                     : path_fits(p, v->file->path);
         if (fits && not)
             return false;
         if (not && i == 0 && r->npaths == 1)
