@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -349,4 +350,27 @@ int chat_tokenize(const struct llama_model *model, const char *text, size_t n, b
         count = static_cast<int>(ids.size());
     });
     return rc < 0 ? rc : count;
+}
+
+/* llama.cpp's src/llama-ext.h, which is not installed: exported, and weak here in case a build lacks it. */
+struct llama_memory_breakdown_data {
+    size_t model, context, compute;
+};
+__attribute__((weak)) std::map<ggml_backend_buffer_type_t, llama_memory_breakdown_data>
+llama_get_memory_breakdown(const struct llama_context *ctx);
+
+int chat_memory_read(const struct llama_context *ctx, struct chat_memory *out, struct err *e)
+{
+    if (!llama_get_memory_breakdown)
+        return err_set(e, ERR_UNSUPPORTED, "this llama.cpp does not say what it allocates");
+    return guarded(e, "memory", [&] {
+        *out = {};
+        for (const auto &[type, m] : llama_get_memory_breakdown(ctx)) {
+            bool host = ggml_backend_buft_is_host(type);
+            bool repack = std::string(ggml_backend_buft_name(type)).find("REPACK") != std::string::npos;
+            (repack ? out->repacked : host ? out->weights : out->device_weights) += m.model;
+            (host || repack ? out->context : out->device_context) += m.context;
+            (host || repack ? out->compute : out->device_compute) += m.compute;
+        }
+    });
 }

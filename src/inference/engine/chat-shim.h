@@ -103,6 +103,14 @@ char *chat_parse_message(const struct chat_parse *r);
 int chat_tokenize(const struct llama_model *model, const char *text, size_t n, bool add_special, int32_t **out,
                   struct err *e);
 
+/* What llama.cpp allocated, or with no_alloc would allocate, for a context. */
+struct chat_memory {
+    uint64_t weights, repacked, device_weights; /* bytes: as in the file; the copies for the CPU; on GPUs */
+    uint64_t context, device_context;           /* KV cache and recurrent state */
+    uint64_t compute, device_compute;
+};
+int chat_memory_read(const struct llama_context *ctx, struct chat_memory *out, struct err *e);
+
 #ifdef __cplusplus
 }
 #endif

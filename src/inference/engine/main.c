@@ -29,6 +29,7 @@
 #include "base/path.h"
 #include "inference/cores.h"
 #include "inference/engine/api.h"
+#include "inference/engine/measure.h"
 #include "inference/engine/worker.h"
 
 #define IDLE_CHECK_MS 1000
@@ -38,7 +39,7 @@
 struct engine {
     struct worker_options worker_options;
     struct api_options api_options;
-    const char *socket, *log, *failed;
+    const char *socket, *log, *failed, *measure;
     bool detach;
     int64_t idle_ms; /* 0: for ever */
     bool with_parent;
@@ -66,11 +67,12 @@ static const char usage[] =
     "  --with-parent         stop when the parent process ends\n"
     "  --detach              go on in the background once the socket is bound\n"
     "  --failure FILE        where a failure is written: a line why, a line what to do\n"
+    "  --measure TOKENS[,...] print the memory that these contexts would need, and end\n"
     "  --log FILE            append messages there instead of standard error\n"
     "  -v                    say more; -vv: llama.cpp's own messages too\n";
 
 enum { OPT_MODEL = 256, OPT_SOCKET, OPT_CTX, OPT_SLOTS, OPT_THREADS, OPT_BATCH, OPT_GPU, OPT_KV_K, OPT_KV_V, OPT_NO_REPACK,
-       OPT_MLOCK, OPT_ALIAS, OPT_IDLE, OPT_PARENT, OPT_LOG, OPT_DETACH, OPT_FAILURE, OPT_VERSION, OPT_HELP };
+       OPT_MLOCK, OPT_ALIAS, OPT_IDLE, OPT_PARENT, OPT_LOG, OPT_DETACH, OPT_FAILURE, OPT_MEASURE, OPT_VERSION, OPT_HELP };
 
 static const struct option options[] = {
     { "model", required_argument, NULL, OPT_MODEL },       { "socket", required_argument, NULL, OPT_SOCKET },
@@ -82,6 +84,7 @@ static const struct option options[] = {
     { "idle-timeout", required_argument, NULL, OPT_IDLE }, { "with-parent", no_argument, NULL, OPT_PARENT },
     { "log", required_argument, NULL, OPT_LOG },           { "version", no_argument, NULL, OPT_VERSION },
     { "detach", no_argument, NULL, OPT_DETACH },           { "failure", required_argument, NULL, OPT_FAILURE },
+    { "measure", required_argument, NULL, OPT_MEASURE },
     { "help", no_argument, NULL, OPT_HELP },               { 0 },
 };
 
@@ -129,6 +132,7 @@ static int read_options(struct engine *g, int argc, char **argv, struct err *e)
             break;
         case OPT_PARENT: g->with_parent = true; break;
         case OPT_DETACH: g->detach = true; break;
+        case OPT_MEASURE: g->measure = optarg; break;
         case OPT_FAILURE: g->failed = optarg; break;
         case OPT_LOG: g->log = optarg; break;
         case OPT_VERSION: (void)printf("stead-engine %s\n", STEAD_VERSION); return 1;
@@ -140,7 +144,7 @@ static int read_options(struct engine *g, int argc, char **argv, struct err *e)
         return rc;
     if (optind < argc)
         return err_set(e, ERR_USAGE, "unexpected argument '%s'", argv[optind]);
-    if (!w->model || !g->socket)
+    if (!w->model || !(g->socket || g->measure))
         return err_set(e, ERR_USAGE, "--model and --socket are needed; --help lists the options");
     return 0;
 }
@@ -316,6 +320,12 @@ int main(int argc, char **argv)
     }
 
     AUTO(fd) int fd = -1;
+    if (g.measure) {
+        rc = measure(&g.worker_options, g.measure, &e);
+        if (rc < 0)
+            (void)fprintf(stderr, "stead-engine: %s\n", e.text);
+        return rc < 0 ? 1 : 0;
+    }
     rc = bind_socket(g.socket, &fd, &e);
     bool bound = rc == 0;
     if (rc == 0 && g.detach)

@@ -1,7 +1,6 @@
 /* worker.c - see worker.h. */
 #include "inference/engine/worker.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
@@ -16,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "inference/engine/load.h"
 #include "inference/engine/sequences.h"
 
 #define PIECE_MAX 512           /* bytes of one token's text; llama.cpp's longest are below 300 */
@@ -92,24 +92,6 @@ struct worker {
     bool rolls_back; /* the cache can be cut at any position */
     int32_t window;  /* of sliding-window attention, 0: none */
 };
-
-static const char *const kv_names[] = { "f16", "q8_0", "q4_0", "f32" };
-static const enum ggml_type kv_types[] = { GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_F32 };
-_Static_assert(COUNT_OF(kv_names) == WORKER_KV_TYPES, "one name a type");
-_Static_assert(COUNT_OF(kv_types) == WORKER_KV_TYPES, "one type a type");
-
-int worker_kv_parse(struct span name)
-{
-    for (size_t i = 0; i < COUNT_OF(kv_names); i++)
-        if (span_eqs(name, kv_names[i]))
-            return (int)i;
-    return -1;
-}
-
-const char *worker_kv_name(enum worker_kv type)
-{
-    return kv_names[type];
-}
 
 /* --- to the loop's thread ------------------------------------------------------------------- */
 
@@ -223,45 +205,6 @@ static bool on_load_progress(float done, void *arg)
     return !atomic_load(&w->stop);
 }
 
-/* llama.cpp's first complaint while loading: the reason that its NULL does not carry; the later ones repeat it. */
-static char first_complaint[240];
-
-static void on_llama_log(enum ggml_log_level level, const char *text, void *arg)
-{
-    static enum ggml_log_level last = GGML_LOG_LEVEL_INFO;
-    (void)arg;
-    if (level != GGML_LOG_LEVEL_CONT)
-        last = level;
-    size_t n = strcspn(text, "\n");
-    if (n == 0)
-        return;
-    if (last == GGML_LOG_LEVEL_ERROR) {
-        log_warn("llama.cpp: %.*s", (int)n, text);
-        if (!first_complaint[0])
-            (void)snprintf(first_complaint, sizeof first_complaint, "%.*s", (int)n, text);
-    } else if (last == GGML_LOG_LEVEL_WARN) {
-        log_info("llama.cpp: %.*s", (int)n, text);
-    } else {
-        log_debug("llama.cpp: %.*s", (int)n, text);
-    }
-}
-
-/* The CPU variants lie beside libggml: find them there, wherever that is. */
-static void load_backends(void)
-{
-    Dl_info info;
-    char dir[4096];
-    if (!dladdr((const void *)(uintptr_t)ggml_backend_load_all_from_path, &info) || !info.dli_fname)
-        return;
-    const char *slash = strrchr(info.dli_fname, '/');
-    if (!slash || (size_t)(slash - info.dli_fname) >= sizeof dir)
-        return;
-    (void)snprintf(dir, sizeof dir, "%.*s", (int)(slash - info.dli_fname), info.dli_fname);
-    ggml_backend_load_all_from_path(dir);
-    if (ggml_backend_dev_count() == 0)
-        ggml_backend_load_all(); /* a distribution's own directory */
-}
-
 static bool on_abort(void *arg)
 {
     struct worker *w = arg;
@@ -306,73 +249,13 @@ static void use_threads(struct worker *w, int32_t n)
     w->threads_now = n;
 }
 
-static int load_context(struct worker *w, struct err *e)
-{
-    const struct worker_options *o = &w->options;
-    int32_t ctx_tokens = o->ctx_tokens;
-    if (ctx_tokens <= 0) {
-        ctx_tokens = w->info.ctx_train;
-        if (ctx_tokens <= 0 || ctx_tokens > WORKER_CTX_DEFAULT)
-            ctx_tokens = WORKER_CTX_DEFAULT;
-    }
-    ctx_tokens = (ctx_tokens + 255) / 256 * 256; /* llama.cpp rounds a sequence's cells up to this */
-
-    struct llama_context_params p = llama_context_default_params();
-    p.n_ctx = (uint32_t)ctx_tokens * (uint32_t)o->slots;
-    p.n_seq_max = (uint32_t)o->slots;
-    p.n_batch = p.n_ubatch = (uint32_t)o->batch;
-    p.n_threads = p.n_threads_batch = o->threads;
-    p.type_k = kv_types[o->type_k];
-    p.type_v = kv_types[o->type_v];
-    p.offload_kqv = true;
-    p.kv_unified = false; /* a sequence's speed must not depend on what the others hold */
-    p.swa_full = false;
-    p.no_perf = true;
-    p.abort_callback = on_abort;
-    p.abort_callback_data = w;
-    first_complaint[0] = 0;
-    w->ctx = llama_init_from_model(w->model, p);
-    if (!w->ctx) {
-        (void)err_set(e, ERR_UNAVAILABLE, "cannot make a context of %d x %d tokens for '%s': %s", o->slots, ctx_tokens,
-                      o->model, first_complaint[0] ? first_complaint : "llama.cpp gives no reason");
-        err_hint(e, "ask for a smaller context or fewer slots");
-        return -e->kind;
-    }
-    w->info.ctx_tokens = (int32_t)llama_n_ctx_seq(w->ctx);
-    w->batch = llama_batch_init(o->batch, 0, 1);
-    if (!w->batch.token)
-        return err_set(e, ERR_NOMEM, "cannot make a batch of %d tokens: out of memory", o->batch);
-    return 0;
-}
-
 static int load(struct worker *w, struct err *e)
 {
     const struct worker_options *o = &w->options;
     int64_t began = clock_ms();
-    llama_log_set(on_llama_log, NULL);
-    load_backends();
-    llama_backend_init();
-    if (ggml_backend_dev_count() == 0) {
-        (void)err_set(e, ERR_UNSUPPORTED, "llama.cpp found no backend that runs on this processor");
-        err_hint(e, "the libggml-cpu-*.so files must lie beside libggml.so");
+    struct load_params p = { .progress = on_load_progress, .ctx = w };
+    if (load_model(o, &p, &w->model, e) < 0)
         return -e->kind;
-    }
-
-    struct llama_model_params p = llama_model_default_params();
-    p.n_gpu_layers = o->gpu_layers;
-    p.use_extra_bufts = o->repack;
-    if (o->mlock)
-        p.load_mode = LLAMA_LOAD_MODE_MMAP_MLOCK;
-    p.progress_callback = on_load_progress;
-    p.progress_callback_user_data = w;
-    first_complaint[0] = 0;
-    w->model = llama_model_load_from_file(o->model, p);
-    if (!w->model) {
-        (void)err_set(e, ERR_INPUT, "cannot load the model '%s': %s", o->model,
-                      first_complaint[0] ? first_complaint : "llama.cpp gives no reason");
-        err_hint(e, "`stead fit FILE` says what is in the file and what it needs");
-        return -e->kind;
-    }
     const struct llama_vocab *vocab = llama_model_get_vocab(w->model);
     (void)llama_model_desc(w->model, w->info.description, sizeof w->info.description);
     w->info.ctx_train = llama_model_n_ctx_train(w->model);
@@ -384,8 +267,12 @@ static int load(struct worker *w, struct err *e)
     w->window = llama_model_n_swa(w->model);
     w->rolls_back = w->window == 0 && !llama_model_is_recurrent(w->model) && !llama_model_is_hybrid(w->model);
     w->seqs.can_copy = w->rolls_back;
-    if (load_context(w, e) < 0)
+    if (load_context(w->model, o, on_abort, w, &w->ctx, e) < 0)
         return -e->kind;
+    w->info.ctx_tokens = (int32_t)llama_n_ctx_seq(w->ctx);
+    w->batch = llama_batch_init(o->batch, 0, 1);
+    if (!w->batch.token)
+        return err_set(e, ERR_NOMEM, "cannot make a batch of %d tokens: out of memory", o->batch);
     if (chat_templates_create(w->model, NULL, &w->templates, e) < 0)
         return err_wrap(e, "model '%s'", o->model);
     use_threads(w, o->threads);

@@ -40,6 +40,7 @@ struct worker_options {
     enum worker_kv type_k, type_v;
     bool repack;        /* llama.cpp may keep a copy of the weights in a layout that suits the CPU */
     bool mlock;
+    bool all_outputs;   /* room for the logits of a whole batch: only to measure what others reserve */
 };
 
 #define WORKER_CTX_DEFAULT 16384
