@@ -11,8 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-static const char *const kv_names[] = { "f16", "q8_0", "q4_0", "f32" };
-static const enum ggml_type kv_types[] = { GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_F32 };
+static const char *const kv_names[] = { "f16", "q8_0", "q5_1", "q4_0", "iq4_nl", "f32", "bf16" };
+static const enum ggml_type kv_types[] = { GGML_TYPE_F16,    GGML_TYPE_Q8_0, GGML_TYPE_Q5_1, GGML_TYPE_Q4_0,
+                                           GGML_TYPE_IQ4_NL, GGML_TYPE_F32,  GGML_TYPE_BF16 };
 _Static_assert(COUNT_OF(kv_names) == WORKER_KV_TYPES, "one name a type");
 _Static_assert(COUNT_OF(kv_types) == WORKER_KV_TYPES, "one type a type");
 
@@ -121,7 +122,7 @@ int load_context(struct llama_model *model, const struct worker_options *o, bool
     p.type_k = kv_types[o->type_k];
     p.type_v = kv_types[o->type_v];
     p.offload_kqv = true;
-    p.kv_unified = false; /* a sequence's speed must not depend on what the others hold */
+    p.kv_unified = o->unified;
     p.swa_full = false;
     p.no_perf = true;
     p.abort_callback = abort;

@@ -59,7 +59,8 @@ static const char usage[] =
     "  --threads N           to compute with (default: this machine's cores, within cgroup limits)\n"
     "  --batch TOKENS        evaluated at once (default 512)\n"
     "  --gpu-layers N        layers on the GPU, -1: all (default 0)\n"
-    "  --kv-k TYPE, --kv-v TYPE   of the cache: f16, q8_0, q4_0, f32 (default f16)\n"
+    "  --kv-k TYPE, --kv-v TYPE   of the cache: f16, bf16, f32, q8_0, q5_1, q4_0, iq4_nl (default f16)\n"
+    "  --unified, --split    one cache that all slots share, or one each (default)\n"
     "  --no-repack           no copy of the weights in a layout that suits the processor\n"
     "  --mlock               keep the weights in memory\n"
     "  --alias NAME          the model's name in replies (default: the file's name)\n"
@@ -72,7 +73,7 @@ static const char usage[] =
     "  -v                    say more; -vv: llama.cpp's own messages too\n";
 
 enum { OPT_MODEL = 256, OPT_SOCKET, OPT_CTX, OPT_SLOTS, OPT_THREADS, OPT_BATCH, OPT_GPU, OPT_KV_K, OPT_KV_V, OPT_NO_REPACK,
-       OPT_MLOCK, OPT_ALIAS, OPT_IDLE, OPT_PARENT, OPT_LOG, OPT_DETACH, OPT_FAILURE, OPT_MEASURE, OPT_VERSION, OPT_HELP };
+       OPT_MLOCK, OPT_ALIAS, OPT_IDLE, OPT_PARENT, OPT_LOG, OPT_DETACH, OPT_FAILURE, OPT_MEASURE, OPT_UNIFIED, OPT_SPLIT, OPT_VERSION, OPT_HELP };
 
 static const struct option options[] = {
     { "model", required_argument, NULL, OPT_MODEL },       { "socket", required_argument, NULL, OPT_SOCKET },
@@ -84,7 +85,8 @@ static const struct option options[] = {
     { "idle-timeout", required_argument, NULL, OPT_IDLE }, { "with-parent", no_argument, NULL, OPT_PARENT },
     { "log", required_argument, NULL, OPT_LOG },           { "version", no_argument, NULL, OPT_VERSION },
     { "detach", no_argument, NULL, OPT_DETACH },           { "failure", required_argument, NULL, OPT_FAILURE },
-    { "measure", required_argument, NULL, OPT_MEASURE },
+    { "measure", required_argument, NULL, OPT_MEASURE },   { "unified", no_argument, NULL, OPT_UNIFIED },
+    { "split", no_argument, NULL, OPT_SPLIT },
     { "help", no_argument, NULL, OPT_HELP },               { 0 },
 };
 
@@ -101,7 +103,7 @@ static int read_kv(const char *name, const char *text, enum worker_kv *out, stru
 {
     int type = worker_kv_parse(span_of(text));
     if (type < 0)
-        return err_set(e, ERR_USAGE, "--%s: expected f16, q8_0, q4_0 or f32, got '%s'", name, text);
+        return err_set(e, ERR_USAGE, "--%s: expected f16, bf16, f32, q8_0, q5_1, q4_0 or iq4_nl, got '%s'", name, text);
     *out = (enum worker_kv)type;
     return 0;
 }
@@ -132,6 +134,8 @@ static int read_options(struct engine *g, int argc, char **argv, struct err *e)
             break;
         case OPT_PARENT: g->with_parent = true; break;
         case OPT_DETACH: g->detach = true; break;
+        case OPT_UNIFIED: w->unified = true; break;
+        case OPT_SPLIT: w->unified = false; break;
         case OPT_MEASURE: g->measure = optarg; break;
         case OPT_FAILURE: g->failed = optarg; break;
         case OPT_LOG: g->log = optarg; break;

@@ -25,7 +25,10 @@
 
 struct worker;
 
-enum worker_kv { WORKER_KV_F16, WORKER_KV_Q8_0, WORKER_KV_Q4_0, WORKER_KV_F32, WORKER_KV_TYPES };
+enum worker_kv {
+    WORKER_KV_F16, WORKER_KV_Q8_0, WORKER_KV_Q5_1, WORKER_KV_Q4_0, WORKER_KV_IQ4_NL, WORKER_KV_F32, WORKER_KV_BF16,
+    WORKER_KV_TYPES
+};
 /* "f16", "q8_0", ...; or -1 when there is none of that name. */
 int worker_kv_parse(struct span name);
 const char *worker_kv_name(enum worker_kv type);
@@ -40,6 +43,7 @@ struct worker_options {
     enum worker_kv type_k, type_v;
     bool repack;        /* llama.cpp may keep a copy of the weights in a layout that suits the CPU */
     bool mlock;
+    bool unified;       /* one cache that all sequences share; else one each, so that none slows another down */
     bool all_outputs;   /* room for the logits of a whole batch: only to measure what others reserve */
 };
 

@@ -1,0 +1,223 @@
+/* fit.c - see fit.h. Formulas: llama-kv-cache.cpp, llama-kv-cache-iswa.cpp, llama-hparams.cpp of the pinned llama.cpp. */
+#include "inference/fit.h"
+
+#include <string.h>
+
+#include "base/bind.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "inference/supervisor.h"
+
+#define CELLS 256 /* a sequence's cells are a multiple of this */
+#define MEASURE_MS 60000
+
+static const struct kv_type {
+    const char *name;
+    int64_t block, bytes;
+} kv_types[] = {
+    [FIT_F16] = { "f16", 1, 2 },      [FIT_Q8_0] = { "q8_0", 32, 34 },      [FIT_Q5_1] = { "q5_1", 32, 24 },
+    [FIT_Q4_0] = { "q4_0", 32, 18 },  [FIT_IQ4_NL] = { "iq4_nl", 32, 18 },  [FIT_F32] = { "f32", 1, 4 },
+    [FIT_BF16] = { "bf16", 1, 2 },
+};
+_Static_assert(COUNT_OF(kv_types) == FIT_KV_TYPES, "one row a type");
+
+const char *fit_kv_name(enum fit_kv t)
+{
+    return kv_types[t].name;
+}
+
+int fit_kv_parse(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(kv_types); i++)
+        if (strcmp(kv_types[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+int64_t fit_kv_bytes(enum fit_kv t, int64_t numbers)
+{
+    return (numbers + kv_types[t].block - 1) / kv_types[t].block * kv_types[t].bytes;
+}
+
+static int64_t round_cells(int64_t n)
+{
+    return (n + CELLS - 1) / CELLS * CELLS;
+}
+
+/* Cells of one stream for full and for window layers, and how many streams there are. */
+static void count_cells(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how, int64_t *full, int64_t *window,
+                        int64_t *streams)
+{
+    int64_t cells = round_cells(ctx_tokens);
+    *streams = how->unified ? 1 : how->slots;
+    if (how->unified)
+        cells *= how->slots;
+    int64_t kept = (int64_t)s->window * (how->unified ? how->slots : 1) + how->ubatch;
+    *full = cells;
+    *window = how->window_full || kept > cells ? cells : kept;
+    *window = round_cells(*window);
+}
+
+static void add_kv(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how, struct fit_memory *m)
+{
+    int64_t full, window, streams;
+    count_cells(s, ctx_tokens, how, &full, &window, &streams);
+    for (int32_t i = 0; i < s->layers; i++) {
+        const struct shape_layer *l = &s->layer[i];
+        if (l->recurrent)
+            m->recurrent += 4 * (s->state_r + s->state_s) * how->slots;
+        if (!l->attention)
+            continue;
+        int64_t row = fit_kv_bytes(how->type_k, (int64_t)l->kv_heads * l->head_k);
+        if (!s->latent)
+            row += fit_kv_bytes(how->type_v, (int64_t)l->kv_heads * l->head_v);
+        int64_t bytes = row * (l->window ? window : full) * streams;
+        m->kv += bytes;
+        if (l->window)
+            m->kv_window += bytes;
+    }
+}
+
+/*
+ * The largest moment of the graph, as measured on llama, gemma3, qwen35 and deepseek2 shapes (2026-11): the mask of
+ * attention, two bytes a cell and token of the batch, and beside it either the feed-forward part's or attention's
+ * rows; or, with logits for a whole batch, these.
+ */
+static int64_t estimate_compute(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how)
+{
+    int64_t full, window, streams;
+    count_cells(s, ctx_tokens, how, &full, &window, &streams);
+    bool has_full = false, has_window = false;
+    int64_t attention = 0;
+    for (int32_t i = 0; i < s->layers; i++) {
+        const struct shape_layer *l = &s->layer[i];
+        has_full |= l->attention && !l->window;
+        has_window |= l->attention && l->window;
+        int64_t heads = (int64_t)s->heads * (l->head_k + l->head_v) + (int64_t)l->kv_heads * (l->head_k + l->head_v);
+        if (l->attention && heads > attention)
+            attention = heads;
+    }
+    int64_t ff = (int64_t)s->ff * (s->experts_used > 0 ? s->experts_used : 1);
+    int64_t rows = 3 * ff + 4 * (int64_t)s->embd;
+    if (attention + 4 * (int64_t)s->embd > rows)
+        rows = attention + 4 * (int64_t)s->embd;
+    int64_t batch = how->ubatch < ctx_tokens * how->slots ? how->ubatch : ctx_tokens * how->slots;
+    int64_t graph = batch * (4 * rows + 2 * (has_full ? full : 0) + 2 * (has_window ? window : 0));
+    int64_t outputs = how->all_outputs ? batch : how->slots;
+    int64_t logits = outputs * 4 * (int64_t)s->vocab + batch * 8 * (int64_t)s->embd;
+    return graph > logits ? graph : logits;
+}
+
+static void add_up(struct fit_memory *m)
+{
+    m->total = m->weights + m->repack + m->kv + m->recurrent + m->compute + m->output + m->projector;
+}
+
+void fit_memory(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how, struct fit_memory *out)
+{
+    *out = (struct fit_memory){ .weights = how->repack && s->repack_bytes ? s->mapped_bytes : s->weight_bytes,
+                                .repack = how->repack ? s->repack_bytes : 0,
+                                .projector = how->projector_bytes };
+    add_kv(s, ctx_tokens, how, out);
+    out->compute = estimate_compute(s, ctx_tokens, how);
+    out->output = (int64_t)how->slots * 4 * s->vocab;
+    add_up(out);
+}
+
+int64_t fit_context(const struct shape *s, const struct fit_how *how, int64_t budget_bytes, int64_t most)
+{
+    int64_t high = (most > 0 ? most : s->ctx_train > 0 ? s->ctx_train : 131072) / CELLS, low = 0;
+    while (low < high) { /* the total grows with the context */
+        int64_t mid = low + (high - low + 1) / 2;
+        struct fit_memory m;
+        fit_memory(s, mid * CELLS, how, &m);
+        if (m.total <= budget_bytes)
+            low = mid;
+        else
+            high = mid - 1;
+    }
+    return low * CELLS;
+}
+
+/* --- measuring ----------------------------------------------------------------------------------- */
+
+struct plan {
+    int64_t repacked, context, compute, compute_all, output;
+};
+#define ROW(name) { #name, FIELD_I64, FIELD(plan, name), FIELD_REQUIRED, 0, INT64_MAX, "bytes" }
+static const struct field plan_fields[] = {
+    ROW(repacked), ROW(context), ROW(compute), ROW(compute_all), ROW(output), { 0 },
+};
+#undef ROW
+
+int fit_measure(struct loop *loop, const char *path, int64_t ctx_tokens, const struct fit_how *how, struct cancel *cancel,
+                struct fit_memory *m, struct err *e)
+{
+    (void)cancel; /* a fraction of a second: it reads no weights */
+    AUTO(ptr) char *program = engine_program(e);
+    if (!program)
+        return -e->kind;
+    char ctx[24], slots[24], batch[24];
+    (void)snprintf(ctx, sizeof ctx, "%lld", (long long)ctx_tokens);
+    (void)snprintf(slots, sizeof slots, "%d", how->slots);
+    (void)snprintf(batch, sizeof batch, "%d", how->ubatch);
+    const char *argv[] = { program, "--measure", ctx, "--model", path, "--slots", slots, "--batch", batch,
+                           "--kv-k", fit_kv_name(how->type_k), "--kv-v", fit_kv_name(how->type_v),
+                           how->unified ? "--unified" : "--split", how->repack ? NULL : "--no-repack", NULL };
+    static const char *const env[] = { "LC_ALL=C.UTF-8", NULL };
+    AUTO(buf) struct buf out = BUF_INIT(64 << 10);
+    AUTO(json) json_t *json = NULL;
+    AUTO(arena) struct arena mem = ARENA_INIT(64 << 10);
+    struct plan p = { 0 };
+    if (proc_capture(loop, argv, env, out.limit, MEASURE_MS, &out, e) < 0)
+        return err_wrap(e, "asking llama.cpp what '%s' needs", path);
+    if (json_parse(span_trim(buf_span(&out)), BIND_TOLERANT, &json, e) < 0 ||
+        bind_load(json, plan_fields, &p, BIND_TOLERANT, &mem, e) < 0)
+        return err_wrap(e, "the engine's measurement");
+    m->compute = how->all_outputs ? p.compute_all : p.compute;
+    m->output = p.output;
+    if (how->repack)
+        m->repack = p.repacked;
+    if (p.context > 0 && p.context != m->kv + m->recurrent) { /* an architecture that the formulas do not know */
+        m->kv = p.context;
+        m->recurrent = 0;
+        m->kv_window = 0;
+    }
+    m->measured = true;
+    add_up(m);
+    return 0;
+}
+
+/* --- speed ------------------------------------------------------------------------------------------ */
+
+/* Share of the memory's bandwidth that decoding reaches: community measurements on single GPUs, dense and MoE (median,
+ * 10th and 90th percentile); on CPUs few cores are bound by computing long before. */
+struct efficiency {
+    double low, expected, high;
+};
+static const struct efficiency gpu_dense = { 0.29, 0.59, 0.90 }, gpu_moe = { 0.15, 0.34, 0.60 };
+static const struct efficiency cpu_dense = { 0.35, 0.65, 0.90 }, cpu_moe = { 0.20, 0.45, 0.75 };
+
+static double at_most(double bytes_rate, double limit)
+{
+    return limit > 0 && bytes_rate > limit ? limit : bytes_rate;
+}
+
+void fit_speed(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how, const struct fit_machine *machine,
+               struct fit_speed *out)
+{
+    bool moe = s->experts > 1;
+    const struct efficiency *f = machine->gpu ? (moe ? &gpu_moe : &gpu_dense) : (moe ? &cpu_moe : &cpu_dense);
+    struct fit_how one = *how;
+    struct fit_memory m = { 0 };
+    one.slots = 1;
+    add_kv(s, ctx_tokens / 2 > CELLS ? ctx_tokens / 2 : CELLS, &one, &m);
+    double bytes = (double)s->active_bytes + (double)(m.kv + m.recurrent);
+    double rate = bytes > 0 ? machine->bandwidth / bytes : 0;
+    double limit = machine->compute > 0 && s->active_params > 0 ? machine->compute / (double)s->active_params : 0;
+    out->low = at_most(rate * f->low, limit * 0.4);
+    out->expected = at_most(rate * f->expected, limit * 0.8);
+    out->high = at_most(rate * f->high, limit * 1.2);
+    out->prompt = limit;
+    out->measured = false;
+}
