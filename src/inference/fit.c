@@ -6,7 +6,7 @@
 #include "base/bind.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "inference/supervisor.h"
+#include "inference/locate.h"
 
 #define CELLS 256 /* a sequence's cells are a multiple of this */
 #define MEASURE_MS 60000

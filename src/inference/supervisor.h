@@ -64,9 +64,4 @@ int engine_set_threads(struct loop *loop, const struct engine_address *a, int th
 /* Stop it when it has nothing to do: 1 stopped, 0 it is busy (or was gone already). */
 int engine_stop(struct loop *loop, const struct engine_address *a, struct err *e) WARN_UNUSED;
 
-/* The stead-engine program: beside the running program, in libexec, in the build tree; malloc'd, or NULL with *e set. */
-char *engine_program(struct err *e);
-/* The bundled pilot model, found the same way; malloc'd, or NULL with *e set. */
-char *engine_pilot(struct err *e);
-
 #endif

@@ -23,7 +23,7 @@
 #include "gguf-make.h"
 #include "inference/fit.h"
 #include "inference/isa.h"
-#include "inference/supervisor.h"
+#include "inference/locate.h"
 
 struct row {
     const char *name;
