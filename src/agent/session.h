@@ -11,7 +11,7 @@
  * running when the program died is made again; its writes are dropped with layer_undo(state.step).
  *
  * Steps are numbered through a session, over all its attempts. A fork's events are its own; its past
- * is read from its parents. Nothing here writes but session_fork.
+ * is read from its parents. Nothing here writes but session_fork and session_undo.
  */
 #ifndef STEAD_AGENT_SESSION_H
 #define STEAD_AGENT_SESSION_H
@@ -36,12 +36,17 @@ struct session_state {
     const char *endpoint_url;
     const char *model;
     const char *dialect;
+    const char *tools;        /* names offered, comma-separated */
+    const char *prompt_blob;  /* blob of the system prompt */
     const char *layer;        /* ID of its layer; "" none */
     const char *change;       /* ID of its last change; "" none */
     int64_t step;             /* last step that is complete: reply and all results are there */
     int64_t checkpoint;       /* last checkpoint's step at or before it; 0 none */
     bool torn;                /* events of an incomplete step follow */
     struct span prefix;       /* conversation bytes up to and with `step` (chat_restore) */
+    const char *goal;         /* "change", "answer", "either" */
+    int64_t last_n;           /* the highest step number given, complete or not */
+    bool owed;                /* prefix ends with something that the model has not answered */
     const char **pending;     /* user messages told, not yet part of prefix */
     size_t npending;
     int64_t prompt_tokens, completion_tokens;
@@ -54,6 +59,9 @@ int session_load(struct journal *j, const char *id, const char *workspace, struc
 /* As it was after `step` (1..out->step); ERR_INPUT names the range. */
 int session_load_at(struct journal *j, const char *id, const char *workspace, int64_t step, struct arena *a,
                     struct session_state *out, struct err *e) WARN_UNUSED;
+
+/* Take the conversation back to what it was after `step` (0: its beginning); the files are layer_undo's part. */
+int session_undo(struct journal *j, const struct session_state *s, int64_t step, struct err *e) WARN_UNUSED;
 
 /* A new session that shares the past of `s` up to `step` (0: all). */
 int session_fork(struct journal *j, const struct session_state *s, int64_t step, char out[ID_SIZE],
