@@ -95,11 +95,15 @@ struct endpoint {
     int64_t slots;           /* conversations served at once; 0 unknown */
     bool vision;             /* the server says that the model takes images */
     struct profile *profile; /* never NULL after discovery; measured when profile->probed_unix_ms > 0 */
-    struct secret *key;      /* NULL: none */
+    struct secret *key;      /* NULL: none, or not read yet */
+    const char *key_command; /* run when the key is first needed */
+    const char *want_model;  /* as chosen by the user; NULL: the server's */
+    int64_t max_context_tokens; /* as limited by the user; 0 none */
     int64_t price_in_micro_usd, price_out_micro_usd;
     char problem[240];       /* why it is not ready, for a person; "" */
     char remedy[240];
     struct http *http;       /* kept connection; private to model/ */
+    struct url *address;     /* url taken apart */
     struct arena *arena;     /* owns the strings */
 };
 
@@ -138,6 +142,8 @@ static inline void endpoints_auto(struct endpoints **a)
 int endpoint_create(const struct endpoint_spec *spec, struct endpoint **out, struct err *e) WARN_UNUSED;
 /* Ask the server who it is (kind, version, models, context, slots); fills state, problem, remedy. Waits at most timeout_ms. */
 int endpoint_look(struct loop *loop, struct endpoint *ep, int64_t timeout_ms, struct cancel *cancel, struct err *e) WARN_UNUSED;
+/* Read the key if it comes from a command; open the connection's state. Called by the two users of the endpoint. */
+int endpoint_prepare(struct loop *loop, struct endpoint *ep, struct err *e) WARN_UNUSED;
 void endpoint_destroy(struct endpoint *ep);
 static inline void endpoint_auto(struct endpoint **ep)
 {

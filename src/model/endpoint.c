@@ -1,0 +1,149 @@
+#include "model/endpoint.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "model/dialect.h"
+#include "model/http.h"
+#include "model/look.h"
+#include "model/secret.h"
+
+#define ARENA_BYTES (8u << 20) /* names of models and a template */
+
+static const struct {
+    const char *name, *title;
+} kinds[SERVER_KINDS] = {
+    [SERVER_UNKNOWN] = { "server", "model server" },
+    [SERVER_LLAMA] = { "llama-server", "llama.cpp server" },
+    [SERVER_OLLAMA] = { "ollama", "Ollama" },
+    [SERVER_LMSTUDIO] = { "lm-studio", "LM Studio" },
+    [SERVER_VLLM] = { "vllm", "vLLM" },
+    [SERVER_DMR] = { "docker-model-runner", "Docker Model Runner" },
+    [SERVER_JAN] = { "jan", "Jan" },
+    [SERVER_MLX] = { "mlx", "MLX server" },
+    [SERVER_SGLANG] = { "sglang", "SGLang" },
+    [SERVER_OPENAI] = { "openai", "OpenAI" },
+    [SERVER_ANTHROPIC] = { "anthropic", "Anthropic" },
+};
+
+const char *server_kind_name(enum server_kind k)
+{
+    return k < SERVER_KINDS ? kinds[k].name : "server";
+}
+
+const char *server_kind_title(enum server_kind k)
+{
+    return k < SERVER_KINDS ? kinds[k].title : "model server";
+}
+
+const char *endpoint_state_name(enum endpoint_state s)
+{
+    static const char *const names[] = {
+        [ENDPOINT_UNKNOWN] = "unknown",   [ENDPOINT_READY] = "ready",     [ENDPOINT_LOADING] = "loading",
+        [ENDPOINT_NO_MODEL] = "no-model", [ENDPOINT_REFUSED] = "refused", [ENDPOINT_DOWN] = "down",
+    };
+    return s < COUNT_OF(names) ? names[s] : "unknown";
+}
+
+static int nomem(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, "cannot keep the endpoint: out of memory");
+}
+
+static int read_key(const struct endpoint_spec *spec, struct endpoint *ep, struct err *e)
+{
+    if (spec->key_env && *spec->key_env) {
+        const char *v = getenv(spec->key_env);
+        if (v && *v)
+            return secret_from_text(span_of(v), spec->key_env, &ep->key, e);
+        if (!spec->key_file && !spec->key_command) {
+            err_set(e, ERR_NOT_FOUND, "the key of endpoint '%s' should be in %s, which is not set", ep->name, spec->key_env);
+            err_hint(e, "export %s, or set key_file or key_command", spec->key_env);
+            return -ERR_NOT_FOUND;
+        }
+    }
+    if (spec->key_file && *spec->key_file)
+        return secret_from_file(spec->key_file, &ep->key, e);
+    return 0;
+}
+
+int endpoint_create(const struct endpoint_spec *spec, struct endpoint **out, struct err *e)
+{
+    struct url u;
+    int rc = url_parse(spec->url, &u, e);
+    if (rc < 0)
+        return rc;
+    AUTO(endpoint) struct endpoint *ep = calloc(1, sizeof *ep);
+    if (!ep || !(ep->arena = calloc(1, sizeof *ep->arena)))
+        return nomem(e);
+    arena_init(ep->arena, ARENA_BYTES);
+    struct url *kept = arena_alloc(ep->arena, sizeof *kept);
+    if (!kept)
+        return nomem(e);
+    *kept = u;
+    ep->address = kept;
+    ep->url = kept->text;
+    ep->name = arena_strdup(ep->arena, spec->name ? spec->name : "");
+    ep->source = "configuration";
+    ep->version = ep->model = ep->chat_template = "";
+    ep->want_model = spec->model && *spec->model ? arena_strdup(ep->arena, spec->model) : NULL;
+    ep->key_command = spec->key_command && *spec->key_command ? arena_strdup(ep->arena, spec->key_command) : NULL;
+    ep->max_context_tokens = spec->context_tokens;
+    ep->price_in_micro_usd = spec->price_in_micro_usd;
+    ep->price_out_micro_usd = spec->price_out_micro_usd;
+    ep->local = spec->locality ? !strcmp(spec->locality, "local") : url_is_local(kept);
+    ep->dialect = spec->dialect ? dialect_find(spec->dialect) : NULL;
+    if (spec->dialect && !ep->dialect) {
+        err_set(e, ERR_INPUT, "endpoint '%s': there is no dialect '%s'", ep->name, spec->dialect);
+        err_hint(e, "dialects: openai-chat, anthropic-messages");
+        return -ERR_INPUT;
+    }
+    if (!ep->dialect)
+        ep->dialect = !strcmp(kept->host, "api.anthropic.com") ? &dialect_anthropic_messages : &dialect_openai_chat;
+    if (ep->want_model)
+        ep->model = ep->want_model;
+    if (!ep->name || (spec->model && *spec->model && !ep->want_model))
+        return nomem(e);
+    rc = read_key(spec, ep, e);
+    if (rc < 0)
+        return rc;
+    if (!kept->tls && !kept->socket[0] && (ep->key || ep->key_command) && !url_is_local(kept)) {
+        err_set(e, ERR_DENIED, "endpoint '%s': its key would travel unencrypted to %s", ep->name, ep->url);
+        err_hint(e, "use https://");
+        return -ERR_DENIED;
+    }
+    *out = TAKE(ep);
+    return 0;
+}
+
+int endpoint_prepare(struct loop *loop, struct endpoint *ep, struct err *e)
+{
+    int rc = 0;
+    if (!ep->key && ep->key_command)
+        rc = secret_from_command(loop, ep->key_command, &ep->key, e);
+    if (rc >= 0 && !ep->http)
+        rc = http_create(loop, ep->address, &ep->http, e);
+    return rc < 0 ? err_wrap(e, "endpoint '%s'", *ep->name ? ep->name : ep->url) : 0;
+}
+
+int endpoint_look(struct loop *loop, struct endpoint *ep, int64_t timeout_ms, struct cancel *cancel, struct err *e)
+{
+    int rc = look_all(loop, &ep, 1, timeout_ms, timeout_ms, cancel, e);
+    if (rc >= 0 && !ep->profile)
+        rc = profile_for(ep, NULL, &ep->profile, e);
+    return rc;
+}
+
+void endpoint_destroy(struct endpoint *ep)
+{
+    if (!ep)
+        return;
+    http_destroy(ep->http);
+    profile_destroy(ep->profile);
+    secret_destroy(ep->key);
+    if (ep->arena)
+        arena_finish(ep->arena);
+    free(ep->arena);
+    free(ep);
+}
