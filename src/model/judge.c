@@ -19,7 +19,7 @@ struct candidate {
     enum call_source source;
     bool object;    /* the arguments are a JSON object: may enter the history */
     bool usable;
-    char problem[300];
+    char problem[800]; /* a schema's complaint, with its object */
 };
 
 static struct span keep(struct arena *a, struct span s)

@@ -256,7 +256,6 @@ def info_routes(script):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     wbufsize = 0
 
     def log_message(self, *args):
@@ -406,6 +405,11 @@ class TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 64
+
+    def get_request(self):
+        request, address = super().get_request()
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        return request, address
 
     def handle_error(self, request, client_address):
         pass
