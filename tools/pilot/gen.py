@@ -526,6 +526,12 @@ def jstr(s):
 def numbered(lines, start=1):
     return "\n".join(f"{i}\t{l}" for i, l in enumerate(lines, start))
 
+def short(rng, p):
+    """only the middle of a conversation: the file is read, the bug is repaired"""
+    c = [("user", p.ask, 1)] if rng.random() < 0.5 else []
+    return c + [("assistant", READ[0] + p.src + READ[1], 0), ("tool", numbered(p.bad), 1),
+                ("assistant", EDIT[0] + p.src + EDIT[1] + str(p.line) + EDIT[2] + jstr(p.good[p.line - 1]) + EDIT[3], 1)]
+
 def conversation(rng, p):
     """list of (role, text, loss): user, tool: what is shown; assistant: what is said; loss 0 for mistakes"""
     c = []
@@ -563,28 +569,35 @@ def conversation(rng, p):
             return None
         d = [i for i in range(len(s)) if s[i] != p.bad[i]]
         return (d[0] + 1, s[d[0]]) if len(d) == 1 else None
-    if rng.random() < 0.22:
+    if rng.random() < 0.35:
         seen = set()
-        for _ in range(rng.choice([1, 1, 1, 2])):
+        for _ in range(rng.choice([1, 1, 1, 2, 2, 3])):
             r = rng.random()
-            if r < 0.25:
+            if r < 0.12:  # the right line, written again as it was
                 wrong = (p.line, p.bad[p.line - 1], None)
+            elif r < 0.4:  # another line of the function, written again as it was
+                n = rng.randint(len(p.before) + 2, len(p.bad) - len(p.after) - 1)
+                wrong = (n, p.bad[n - 1], None)
             else:
                 m = rng.choice(p.impl["mutants"])
                 same = [q for q in p.impl["mutants"] if q["line"] == mut["line"] and q is not mut]
-                if r < 0.65 and same:
+                if r < 0.7 and same:
                     m = rng.choice(same)
                 a = at(m["line"], m["text"])
-                if not a or a in seen or m is mut:
+                if not a or m is mut:
                     continue
-                seen.add(a)
                 wrong = (a[0], a[1], m)
             n, new, m = wrong
+            if (n, new) in seen:
+                continue
+            seen.add((n, new))
             edit(n, new, 0)
             done(n, 0)
-            # what the gate says then: exactly known when the wrong edit leaves one mutation; else keep what it said
-            still(m["out"] if m and m["line"] == mut["line"] else bad_out)
-            if n != p.line:
+            # What the gate says then is known exactly while there is one mutation in the file. After a second one on
+            # another line the old output stands in for it.
+            now = m["out"] if m and m["line"] == mut["line"] else bad_out
+            still(now)
+            if n != p.line and new != p.bad[n - 1]:
                 edit(n, p.bad[n - 1], 1)
     edit(p.line, p.good[p.line - 1], 1)
     done(p.line, 1)
@@ -654,7 +667,8 @@ def to_tokens(tok, conv):
             put(body, 255 if loss else 0)
             put([tok.ids["<|end|>"]], 255 if loss else 0)
         else:
-            put(body, 12 if role == "tool" else 4)
+            # learning to expect code is what makes a bug stand out
+            put(body, 0 if loss < 0 else 64 if text.startswith("1\t") else 12 if role == "tool" else 4)
             put([tok.ids["<|end|>"]], 0)
     return t, w
 
@@ -676,22 +690,20 @@ def drill(rng):
         return pad + rng.choice([f"if ({a} {rng.choice(['<', '>', '<=', '>=', '==', '!='])} {b})", f"{a} = {b} {rng.choice('+-*/%')} {c};", f"return {a};", f"return {a}({b}, {c});", f"for (int {a} = {rng.randint(0, 9)}; {a} < {b}; {a}++)",
                                  f"int {a} = {b}[{c}];", f"{a}[{b}] = {c}[{d}];", f"{a} += {rng.randint(0, 120)};", f"while ({a} > {rng.randint(0, 20)} && {b} != '{rng.choice('abcxyz09')}')", "}", f"{a}++;", f"int {a}(const int *{b}, int {c})",
                                  f"/* {a} {b} {c} */", f"*{a} = '\\0';", f"return {a} ? {b} : -{c};", "else", f"}} else if ({a}) {{"])
-    t = []
+    t = []  # what is shown is chance: loss -1, never learnt
     p = path()
     if rng.random() < 0.5:
         q = [path() for _ in range(rng.randint(1, 4))] + [p]
         rng.shuffle(q)
-        t.append(("tool", "\n".join(sorted(q)), 1))
+        t.append(("tool", "\n".join(sorted(q)), -1))
         t.append(("assistant", READ[0] + p + READ[1], 1))
-    lines = [line() for _ in range(rng.randint(2, 14))]
-    t.append(("tool", numbered(lines), 1))
+    lines = [line() for _ in range(rng.randint(2, 7))]
+    t.append(("tool", numbered(lines), -1))
     for _ in range(rng.choice([1, 1, 2])):
         k = rng.randrange(len(lines))
-        t.append(("assistant", (EDIT[0] + p + EDIT[1] if rng.random() < 0.9 or len(t) < 3 else EDIT[0] + p + EDIT[1]) + str(k + 1) + EDIT[2] + jstr(lines[k]) + EDIT[3], 1))
+        t.append(("assistant", EDIT[0] + p + EDIT[1] + str(k + 1) + EDIT[2] + jstr(lines[k]) + EDIT[3], 1))
         t.append(("tool", f"edited {p}: line {k + 1}\n{k + 1}\t{lines[k]}", 1))
         t.append(("assistant", f"Changed line {k + 1} of {p}.", 1))
-    if t[1][0] == "tool":
-        pass
     if rng.random() < 0.5:
         t.insert(0, ("user", f"{rng.choice(['Look at', 'Open', 'Edit'])} {p}", 1))
     else:
@@ -727,6 +739,7 @@ def main():
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--held", action="store_true")
     ap.add_argument("--show", action="store_true")
+    ap.add_argument("--short", action="store_true", help="tokens: only read and edit")
     o = ap.parse_args()
     kinds = load(o.paths[0])
     if o.mode == "corpus":
@@ -738,7 +751,7 @@ def main():
         tok, total, long = Tokenizer(o.paths[1]), 0, 0
         with open(o.paths[2], "wb") as f:
             for rng, p in projects(kinds, o.n, o.seed, o.held):
-                t, w = to_tokens(tok, conversation(rng, p))
+                t, w = to_tokens(tok, (short if o.short else conversation)(rng, p))
                 if len(t) > 1000:
                     long += 1
                     continue
@@ -750,6 +763,12 @@ def main():
         with open(o.paths[2], "wb") as f:
             for _ in range(o.n):
                 t, w = to_tokens(tok, drill(rng))
+                for i in range(len(t)): # which line is chance: nothing to learn there
+                    if t[i] == tok.ids[EDIT[1]]:
+                        k = i + 1
+                        while t[k] != tok.ids[EDIT[2]]:
+                            w[k] = 0
+                            k += 1
                 if len(t) < 1000:
                     total += len(t)
                     f.write(struct.pack("<H", len(t)) + struct.pack(f"<{len(t)}H", *t) + bytes(w))
