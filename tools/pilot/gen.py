@@ -526,20 +526,25 @@ def jstr(s):
 def numbered(lines, start=1):
     return "\n".join(f"{i}\t{l}" for i, l in enumerate(lines, start))
 
-def short(rng, p):
-    """only the middle of a conversation: the file is read, the bug is repaired"""
-    c = [("user", p.ask, 1)] if rng.random() < 0.5 else []
-    return c + [("assistant", READ[0] + p.src + READ[1], 0), ("tool", numbered(p.bad), 1),
-                ("assistant", EDIT[0] + p.src + EDIT[1] + str(p.line) + EDIT[2] + jstr(p.good[p.line - 1]) + EDIT[3], 1)]
-
-def conversation(rng, p):
-    """list of (role, text, loss): user, tool: what is shown; assistant: what is said; loss 0 for mistakes"""
+def conversation(rng, p, short=False):
+    """list of (role, text, loss): user, tool: what is shown; assistant: what is said; loss 0 for mistakes.
+    The short form begins where the file is read: more bugs in as many tokens."""
     c = []
     bad_out = p.mut["out"]
-    if rng.random() < 0.93:
+    if short:
+        if rng.random() < 0.5:
+            c.append(("user", p.ask, 1))
+        c += [("assistant", READ[0] + p.src + READ[1], 0), ("tool", numbered(p.bad), 1)]
+    elif rng.random() < 0.93:
         c.append(("user", f"{p.ask}\n\nFailing now:\n{gate_text(p, bad_out)}", 1))
     else:
         c.append(("user", p.ask if p.f in p.ask else f"{p.ask} The function is {p.f}.", 1))
+    if not short:
+        explore(rng, p, c)
+    return repair(rng, p, c, 0.5 if short else 0.35)
+
+def explore(rng, p, c):
+    """list the files, read the one with the bug (or first another that might have it)"""
     c.append(("assistant", LIST, 1))
     made = [] if rng.random() < 0.5 else [p.tname] if rng.random() < 0.5 else []
     c.append(("tool", "\n".join(sorted(list(p.files) + made)), 1))
@@ -552,6 +557,10 @@ def conversation(rng, p):
         c.append(("assistant", READ[0] + path + READ[1], 1))
         text = p.bad if path == p.src else p.files[path].rstrip("\n").split("\n")
         c.append(("tool", numbered(text), 1))
+
+def repair(rng, p, c, mistakes):
+    """the right edit; with probability `mistakes` after wrong ones and a gate that stays red"""
+    bad_out = p.mut["out"]
     def edit(n, new, loss):
         c.append(("assistant", EDIT[0] + p.src + EDIT[1] + str(n) + EDIT[2] + jstr(new) + EDIT[3], loss))
         c.append(("tool", f"edited {p.src}: line {n}\n{n}\t{new}", 1))
@@ -569,7 +578,7 @@ def conversation(rng, p):
             return None
         d = [i for i in range(len(s)) if s[i] != p.bad[i]]
         return (d[0] + 1, s[d[0]]) if len(d) == 1 else None
-    if rng.random() < 0.35:
+    if rng.random() < mistakes:
         seen = set()
         for _ in range(rng.choice([1, 1, 1, 2, 2, 3])):
             r = rng.random()
@@ -751,7 +760,7 @@ def main():
         tok, total, long = Tokenizer(o.paths[1]), 0, 0
         with open(o.paths[2], "wb") as f:
             for rng, p in projects(kinds, o.n, o.seed, o.held):
-                t, w = to_tokens(tok, (short if o.short else conversation)(rng, p))
+                t, w = to_tokens(tok, conversation(rng, p, o.short))
                 if len(t) > 1000:
                     long += 1
                     continue
