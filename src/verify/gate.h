@@ -1,7 +1,7 @@
 /*
  * gate - a check whose verdict decides whether a change may go on: what to run, and how it ended.
  *
- *     struct detect_input in = { .workspace_fd = fd, .changed = paths, .explicit_gates = ... };
+ *     struct detect_input in = { .base = { .dirs = dirs, .ndirs = 1 }, .changed = paths, .explicit_gates = ... };
  *     struct gates gates = { 0 };
  *     if (gate_detect(&in, &arena, &gates, e) < 0) ...
  *     for (size_t i = 0; i < gates.len; i++) ... gates.items[i].command, .kind, .from
@@ -22,6 +22,7 @@
 #include "base/arena.h"
 #include "base/bind.h"
 #include "base/err.h"
+#include "verify/tree.h"
 
 /* In the order in which they run: what is quick and explains later failures comes first. */
 enum gate_kind { GATE_FORMAT, GATE_LINT, GATE_TYPES, GATE_BUILD, GATE_TEST, GATE_CUSTOM, GATE_KINDS };
@@ -54,7 +55,7 @@ struct gates {
 #define GATE_MAX 64u                     /* gates of one run; a monorepo's further packages are named in a note */
 
 struct detect_input {
-    int workspace_fd;             /* directory, the workspace without the change */
+    struct tree base;             /* the workspace without the change */
     struct strings changed;       /* paths that the change touches: picks packages; empty: all at the root */
     const struct gate *explicit_gates; /* from options and configuration, cwd and name may be NULL */
     size_t nexplicit;

@@ -13,6 +13,8 @@
 #ifndef STEAD_VERIFY_READER_H
 #define STEAD_VERIFY_READER_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "verify/result.h"
 
@@ -21,6 +23,7 @@
 struct reader {
     const char *name;    /* as data/ecosystems and stead.yaml name it */
     const char *summary; /* one line for documentation */
+    bool lines;          /* a format of text lines: escape sequences are taken out before read() */
     /* How sure, 0..100, that `text` (maybe cut) is this format. NULL: never by looking. */
     int (*sniff)(struct span text);
     int (*read)(struct span text, struct results *out, struct err *e);

@@ -2,7 +2,7 @@
  * result - what a gate's output says, whatever wrote it: tests by name, findings by place.
  *
  *     AUTO(arena) struct arena a = ARENA_INIT(RESULTS_MEMORY);
- *     struct results r;
+ *     AUTO(results) struct results r;
  *     results_init(&r, &a);
  *     results_add_test(&r, span_of("suite"), SPAN("case"), TEST_FAIL, file, line, message);
  *     results_close(&r);                    // sorts, merges the repeated; now results_test() finds
@@ -64,6 +64,11 @@ struct results {
 };
 
 void results_init(struct results *r, struct arena *arena);
+void results_finish(struct results *r); /* frees the arrays; the text is the arena's */
+static inline void results_auto(struct results *r)
+{
+    results_finish(r);
+}
 void results_add_test(struct results *r, struct span suite, struct span name, enum test_status status,
                       struct span file, int64_t line, struct span message);
 void results_add_finding(struct results *r, struct span tool, struct span rule, enum result_severity severity,

@@ -53,6 +53,8 @@ struct rule_file {
 struct rule_input {
     const struct rule_file *files;
     size_t nfiles;
+    const struct span *tests; /* texts of the project's tests: hard-coded answers are looked for in them; may be none */
+    size_t ntests;
     struct span task;      /* what the user asked for; a task that names tests, snapshots, dependencies makes the matching rules softer; may be empty */
 };
 

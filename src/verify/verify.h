@@ -2,18 +2,18 @@
  * verify - evidence on a finished change: gates against their baseline, rules over the change.
  *
  *     struct verify_spec spec = {
- *         .loop = loop, .sandbox = &sandbox_template, .lowers = layers, .nlowers = n,
+ *         .loop = loop, .sandbox = &sandbox_template, .after = { .dirs = lowers, .ndirs = n },
  *         .gates = gates.items, .ngates = gates.len, .change = files, .nchange = nfiles,
- *         .cache_dir = cache, .scratch_dir = state,
+ *         .cache_dir = cache,
  *     };
  *     struct verdict v;
  *     if (verify_run(&spec, &arena, &v, cancel, e) < 0) ...   // verification itself could not be done
  *     if (v.state == VERIFY_RED) verdict_brief(&v, 0, &buf);  // for the agent
  *
- * Each gate runs in a fresh throw-away sandbox over `lowers` (top first, the workspace last), with an
- * upper that is dropped: nothing that an agent left running or cached vouches for it, and nothing a
+ * Each gate runs in a fresh throw-away sandbox over `after` (its directories top first, the
+ * workspace last: the lowers of layer_view), with an upper that is dropped: nothing that an agent left running or cached vouches for it, and nothing a
  * gate writes reaches the change. A gate that fails is compared with its baseline: the same gate over
- * `base_lowers` (NULL: the workspace alone), cached by tree, gate and environment (baseline.h). Only
+ * `base` (no directories: the workspace alone), cached by tree, gate and environment (baseline.h). Only
  * what is new blocks. What is new is run again, three times; mixed results are `flaky`. `error` and
  * `skipped` never count as passed.
  *
@@ -83,22 +83,22 @@ enum verify_depth {
 struct verify_spec {
     struct loop *loop;
     const struct sandbox_spec *sandbox; /* template: workspace, mounts, env, limits, backend; its overlay is replaced */
-    const char *const *lowers;          /* the finished change: host paths, top first; last is the workspace */
-    size_t nlowers;
-    const char *const *base_lowers;     /* NULL: { workspace } */
-    size_t nbase_lowers;
+    struct tree after;                  /* with the change; its last directory is the workspace */
+    struct tree base;                   /* without it; ndirs 0: the workspace */
     const struct gate *gates;
     size_t ngates;
     const struct rule_file *change;     /* for rules, affected tests, original tests */
     size_t nchange;
     struct span task;
     const char *cache_dir;              /* baselines live in cache_dir/baseline; NULL: not cached */
-    const char *scratch_dir;            /* private directory for throw-away uppers, on a disk that overlay takes */
+    const char *scratch_dir;            /* for throw-away uppers, below the directory that holds after.dirs; NULL: in memory */
     const char *base_key;               /* the base tree's fingerprint if the caller has it (baseline_tree_key), or NULL */
     enum verify_depth depth;
     bool no_rules;
     bool no_baseline;                   /* every failure counts as new */
     bool no_original_tests;
+    bool must_pass;                     /* gates that a person named have to pass: what failed before blocks too. For a task
+                                           whose aim is to make them pass (the agent was shown them as "Failing now") */
     int reruns;                         /* 0: three */
     void (*on_gate_start)(void *ctx, const struct gate *g);
     void (*on_gate)(void *ctx, const struct gate_result *r);

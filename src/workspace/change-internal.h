@@ -19,5 +19,8 @@ int change_paths(const char *workspace, int upper, struct arena *a, size_t max, 
 /* A path as JSON: a string, or {"hex": "..."} where it is not UTF-8; and back (malloc'd, NULL when it is neither). */
 json_t *json_path_value(const char *path);
 char *json_path_get(const json_t *value);
+/* One side as JSON (null when it does not exist), and back. */
+json_t *change_side_json(const struct change_side *s);
+int change_side_load(const json_t *json, struct change_side *out, struct arena *a, struct err *e) WARN_UNUSED;
 
 #endif

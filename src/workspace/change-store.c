@@ -62,7 +62,7 @@ char *json_path_get(const json_t *value)
 
 /* --- writing --- */
 
-static json_t *side_json(const struct change_side *s)
+json_t *change_side_json(const struct change_side *s)
 {
     if (!s->exists)
         return json_null();
@@ -80,8 +80,8 @@ static json_t *change_to_json(const struct change *c)
             files, json_pack("{s:o,s:o,s:s,s:i,s:s,s:b,s:i,s:I,s:I,s:o,s:o}", "path", json_path_value(f->path), "old_path",
                              json_path_value(f->old_path), "kind", change_kind_name(f->kind), "guard", (int)f->guard,
                              "why", f->guard_why, "moved", f->base_moved, "similarity", f->similarity, "added",
-                             (json_int_t)f->added, "removed", (json_int_t)f->removed, "base", side_json(&f->base), "now",
-                             side_json(&f->now)));
+                             (json_int_t)f->added, "removed", (json_int_t)f->removed, "base", change_side_json(&f->base), "now",
+                             change_side_json(&f->now)));
     }
     for (size_t i = 0; i < c->nnotes; i++)
         (void)json_array_append_new(notes, json_pack("{s:s,s:o,s:s}", "kind", change_note_name(c->notes[i].kind), "path",
@@ -214,7 +214,7 @@ static const struct field change_fields[] = {
     { 0 },
 };
 
-static int load_side(const json_t *json, struct change_side *out, struct arena *a, struct err *e)
+int change_side_load(const json_t *json, struct change_side *out, struct arena *a, struct err *e)
 {
     struct side_row row = { .hash = "" };
     *out = (struct change_side){ 0 };
@@ -238,8 +238,8 @@ static const char *load_path(const json_t *json, struct arena *a)
 static int load_file(const json_t *json, struct change_file *f, struct arena *a, struct err *e)
 {
     struct file_row row = { .added = -1, .removed = -1, .why = "" };
-    if (bind_load(json, file_fields, &row, BIND_TOLERANT, a, e) < 0 || load_side(row.base, &f->base, a, e) < 0 ||
-        load_side(row.now, &f->now, a, e) < 0)
+    if (bind_load(json, file_fields, &row, BIND_TOLERANT, a, e) < 0 || change_side_load(row.base, &f->base, a, e) < 0 ||
+        change_side_load(row.now, &f->now, a, e) < 0)
         return -(int)e->kind;
     f->path = load_path(row.path, a);
     f->old_path = load_path(row.old_path, a);

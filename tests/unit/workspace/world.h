@@ -5,6 +5,7 @@
 #ifndef STEAD_TESTS_WORKSPACE_WORLD_H
 #define STEAD_TESTS_WORKSPACE_WORLD_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>

@@ -1,0 +1,172 @@
+/*
+ * TAP 13 and 14 (testanything.org): "ok N - name # SKIP why", "not ok ... # TODO", "Bail out!",
+ * subtests indented by four spaces whose result line follows at the outer level (node 18, TAP 14).
+ * A subtest's id is "parent::name"; the parent is known only when its own line comes, so children
+ * wait in a list. A plan "1..N" with fewer results is a failure of the run itself: "plan".
+ */
+#include "verify/reader-internal.h"
+
+#define TAP_DEPTH 16
+
+struct tap_case {
+    struct span name;
+    enum test_status status;
+    struct span message;
+    int depth;
+};
+
+struct tap {
+    struct tap_case *cases;
+    size_t n, cap;
+    struct span comment[TAP_DEPTH]; /* "# Subtest: name" at this depth */
+};
+
+static bool directive(struct span rest, const char *word, struct span *name, struct span *why)
+{
+    /* The last unescaped " # WORD" ends the description; the word is case-blind. */
+    for (size_t i = rest.n; i-- > 0;) {
+        if (rest.p[i] != '#' || (i && rest.p[i - 1] == '\\'))
+            continue;
+        struct span w = span_trim(span_sub(rest, i + 1, rest.n));
+        size_t n = strlen(word);
+        if (w.n >= n && !strncasecmp(w.p, word, n) && (w.n == n || !isalpha((unsigned char)w.p[n]) || n == 4)) {
+            *name = span_trim(span_sub(rest, 0, i));
+            *why = span_trim(span_sub(w, n, w.n));
+            return true;
+        }
+        return false;
+    }
+    return false;
+}
+
+static bool is_plan(struct span s, int64_t *count, bool *skip_all)
+{
+    if (!take_prefix(&s, "1.."))
+        return false;
+    *count = take_number(&s);
+    s = span_trim(s);
+    *skip_all = *count == 0 && s.n && s.p[0] == '#';
+    return *count >= 0 && (!s.n || s.p[0] == '#');
+}
+
+static int tap_read(struct span text, struct results *out, struct err *e)
+{
+    (void)e;
+    struct span line;
+    struct tap t = { 0 };
+    int64_t planned = -1, seen = 0;
+    bool bailed = false, yaml = false;
+    while (span_line(&text, &line)) {
+        size_t indent = 0;
+        while (indent < line.n && line.p[indent] == ' ')
+            indent++;
+        int depth = (int)(indent / 4);
+        struct span s = span_sub(line, indent, line.n);
+        if (depth >= TAP_DEPTH)
+            continue;
+        if (yaml) { /* a diagnostic block; its "error:" or "message:" is what a person wants to read */
+            if (span_eqs(span_trim(s), "...")) {
+                yaml = false;
+            } else if (t.n && !t.cases[t.n - 1].message.n &&
+                       (take_prefix(&s, "error:") || take_prefix(&s, "message:"))) {
+                s = span_trim(s);
+                if (s.n > 1 && s.p[0] != '|' && s.p[0] != '>')
+                    t.cases[t.n - 1].message = s;
+            }
+            continue;
+        }
+        if (span_eqs(span_trim(s), "---")) {
+            yaml = true;
+            continue;
+        }
+        int64_t count;
+        bool skip_all;
+        if (is_plan(s, &count, &skip_all)) {
+            if (!depth)
+                planned = count;
+            if (skip_all && !depth)
+                results_add_test(out, SPAN(""), SPAN("plan"), TEST_SKIP, SPAN(""), 0, span_trim(s));
+            continue;
+        }
+        if (span_starts(s, "Bail out!")) {
+            results_add_test(out, SPAN(""), SPAN("bail out"), TEST_FAIL, SPAN(""), 0, s);
+            bailed = true;
+            continue;
+        }
+        bool ok = span_starts(s, "ok"), bad = span_starts(s, "not ok");
+        if (!ok && !bad)
+            continue;
+        s = span_sub(s, ok ? 2 : 6, s.n);
+        if (s.n && s.p[0] != ' ')
+            continue; /* "okay" */
+        s = span_trim(s);
+        struct span before_number = s;
+        int64_t number = take_number(&s);
+        struct span number_text = span_sub(before_number, 0, before_number.n - s.n);
+        if (number >= 0 && s.n && s.p[0] != ' ' && s.p[0] != '-')
+            s = before_number; /* "ok 3rd try" */
+        s = span_trim(s);
+        if (take_prefix(&s, "- "))
+            s = span_trim(s);
+        struct tap_case c = { .name = s, .status = ok ? TEST_PASS : TEST_FAIL, .depth = depth };
+        struct span name, why;
+        if (directive(s, "skip", &name, &why))
+            c.status = TEST_SKIP, c.name = name, c.message = why;
+        else if (directive(s, "todo", &name, &why)) /* expected to fail: either way not a pass that counts */
+            c.status = TEST_SKIP, c.name = name, c.message = why;
+        else if (directive(s, "time", &name, &why))
+            c.name = name;
+        if (!c.name.n) /* unnamed: by number, as the harness shows it */
+            c.name = number >= 0 ? number_text : SPAN("unnamed");
+        if (!depth)
+            seen++;
+        /* Deeper ones that waited are this one's children. */
+        size_t i = t.n;
+        while (i > 0 && t.cases[i - 1].depth > depth)
+            i--;
+        bool parent = i < t.n;
+        for (size_t k = i; k < t.n; k++)
+            results_add_test(out, c.name, t.cases[k].name, t.cases[k].status, SPAN(""), 0, t.cases[k].message);
+        t.n = i;
+        if (parent && c.status != TEST_FAIL)
+            continue; /* its children speak for it */
+        if (!array_grow((void **)&t.cases, &t.cap, t.n, 1, sizeof *t.cases)) {
+            out->nomem = true;
+            break;
+        }
+        t.cases[t.n++] = c;
+    }
+    for (size_t k = 0; k < t.n; k++)
+        results_add_test(out, SPAN(""), t.cases[k].name, t.cases[k].status, SPAN(""), 0, t.cases[k].message);
+    free(t.cases);
+    if (planned >= 0 && seen < planned && !bailed && seen > 0)
+        results_add_test(out, SPAN(""), SPAN("plan"), TEST_FAIL, SPAN(""), 0,
+                         SPAN("fewer results than planned: the test program ended early"));
+    return 0;
+}
+
+static int tap_sniff(struct span text)
+{
+    struct span line;
+    bool plan = false, result = false;
+    while (span_line(&text, &line)) {
+        int64_t count;
+        bool skip_all;
+        if (span_starts(line, "TAP version 1"))
+            return 95;
+        plan |= is_plan(line, &count, &skip_all);
+        struct span s = line;
+        result |= (take_prefix(&s, "ok ") || take_prefix(&s, "not ok ")) && s.n && (isdigit((unsigned char)s.p[0]) || s.p[0] == '-');
+        if (plan && result)
+            return 85;
+    }
+    return 0;
+}
+
+const struct reader reader_tap = {
+    .name = "tap",
+    .summary = "TAP 13 and 14: prove, bats, node 18, many test programs in C",
+    .lines = true,
+    .sniff = tap_sniff,
+    .read = tap_read,
+};

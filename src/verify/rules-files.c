@@ -1,0 +1,107 @@
+/* Checks on files as a whole: kinds, sizes, what belongs together. */
+#include "base/path.h"
+#include "verify/rules-internal.h"
+
+static const struct {
+    const char *lock, *manifest;
+} locks[] = {
+    { "package-lock.json", "package.json" }, { "npm-shrinkwrap.json", "package.json" }, { "yarn.lock", "package.json" },
+    { "pnpm-lock.yaml", "package.json" },    { "Cargo.lock", "Cargo.toml" },            { "poetry.lock", "pyproject.toml" },
+    { "uv.lock", "pyproject.toml" },         { "pdm.lock", "pyproject.toml" },          { "Pipfile.lock", "Pipfile" },
+    { "go.sum", "go.mod" },                  { "Gemfile.lock", "Gemfile" },             { "composer.lock", "composer.json" },
+    { "mix.lock", "mix.exs" },
+};
+
+void check_lock_alone(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; k < COUNT_OF(locks); k++) {
+            if (strcmp(path_base(v->file->path), locks[k].lock) != 0)
+                continue;
+            bool with = false;
+            for (size_t x = 0; x < st->nviews; x++)
+                with |= !strcmp(path_base(st->views[x].file->path), locks[k].manifest);
+            if (!with)
+                rule_fire(st, v, NULL, 0, "%s changed without %s", locks[k].lock, locks[k].manifest);
+        }
+    }
+}
+
+#define LARGE_BYTES (1u << 20) /* a megabyte in history stays there */
+
+static bool starts_like_program(struct span s)
+{
+    return span_starts(s, "\x7f" "ELF") || span_starts(s, "MZ") || span_starts(s, "\xcf\xfa\xed\xfe") || span_starts(s, "\xca\xfe\xba\xbe");
+}
+
+void check_large_binary(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct rule_file *f = st->views[i].file;
+        if (f->kind == RULE_FILE_DELETED || !f->binary)
+            continue;
+        uint64_t size = f->new_size ? f->new_size : f->new_text.n;
+        if (starts_like_program(f->new_text))
+            rule_fire(st, &st->views[i], NULL, 0, "a compiled program of %llu bytes", (unsigned long long)size);
+        else if (size > LARGE_BYTES)
+            rule_fire(st, &st->views[i], NULL, 0, "a binary file of %llu bytes", (unsigned long long)size);
+    }
+}
+
+void check_file_added(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (v->file->kind == RULE_FILE_ADDED && rule_applies(st->rule, v))
+            rule_fire(st, v, NULL, 0, "%s", st->rule->message ? st->rule->message : st->rule->summary);
+    }
+}
+
+void check_file_touched(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if ((v->file->kind == RULE_FILE_MODIFIED || v->file->kind == RULE_FILE_DELETED) && rule_applies(st->rule, v))
+            rule_fire(st, v, NULL, 0, "%s was %s", path_class_name(v->class),
+                      v->file->kind == RULE_FILE_DELETED ? "deleted" : "edited");
+    }
+}
+
+void check_generated_edited(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (v->file->kind != RULE_FILE_MODIFIED)
+            continue;
+        bool header = false;
+        size_t changed = 0;
+        for (size_t k = 0; k < v->old.n; k++) {
+            header |= k < 10 && !v->old.items[k].changed && rule_matches(st->rule, v, v->old.items[k].text);
+            changed += v->old.items[k].changed;
+        }
+        if (header && changed < 10) /* a new run of the generator changes more, or its header too */
+            rule_fire(st, v, NULL, 0, "a generated file was edited by hand");
+    }
+}
+
+void check_conflict_markers(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        size_t begin = 0;
+        bool middle = false;
+        for (size_t k = 0; k < v->new.n; k++) {
+            struct span s = v->new.items[k].text;
+            if (span_starts(s, "<<<<<<< ") && v->new.items[k].changed)
+                begin = k + 1;
+            else if (begin && (span_eqs(s, "=======") || span_starts(s, "||||||| ")))
+                middle = true;
+            else if (span_starts(s, ">>>>>>> ") && begin && middle) {
+                rule_fire(st, v, NULL, begin, "an unresolved merge conflict");
+                begin = 0;
+                middle = false;
+            }
+        }
+    }
+}

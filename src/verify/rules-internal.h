@@ -1,0 +1,122 @@
+/*
+ * rules-internal - a change as the rules see it: lines that came and went, tests with their assertions.
+ */
+#ifndef STEAD_VERIFY_RULES_INTERNAL_H
+#define STEAD_VERIFY_RULES_INTERNAL_H
+
+#include "base/mem.h"
+#include "verify/lang.h"
+#include "verify/rules.h"
+
+#define RULE_TEXT_BYTES (4u << 20) /* larger files are looked at by name and size only */
+#define RULE_LINES 200000u
+#define RULE_FINDINGS 500u         /* of one change */
+#define RULE_PER_FILE 20u          /* of one rule in one file: the rest is said in a number */
+
+struct text_line {
+    struct span text; /* without the newline */
+    bool changed;     /* not on the other side (counted: a line that moved is not changed) */
+};
+
+struct text_lines {
+    struct text_line *items;
+    size_t n;
+};
+
+/* A test function: lines [first, end) of its file. */
+struct test_case {
+    struct span name;
+    size_t first, end; /* indexes of lines; `first` is the definition */
+    size_t asserts, trivial, code; /* lines with an assertion; of these always true; other lines of code */
+};
+
+struct test_cases {
+    struct test_case *items;
+    size_t n, cap;
+};
+
+struct file_view {
+    const struct rule_file *file;
+    enum path_class class;
+    const struct lang *lang;
+    bool testing;   /* tests may live in it */
+    struct text_lines old, new;
+    struct test_cases old_tests, new_tests;
+};
+
+struct rule_pattern {
+    const char **languages; /* names of lang rows; none: all */
+    unsigned nlanguages;
+    const char *match, *unless;
+};
+
+struct rule_example {
+    const char *path, *old_path, *old, *new, *task, *tests; /* tests: text of the project's tests */
+    bool binary, fires;
+};
+
+struct rule {
+    const char *name; /* of its file */
+    const char *summary, *why, *message, *severity, *check, *task_allows;
+    const char **paths; /* classes, or patterns as in path-class.c; none: all */
+    unsigned npaths;
+    struct rule_pattern *patterns;
+    unsigned npatterns;
+    struct rule_example *examples;
+    unsigned nexamples;
+};
+
+struct rules_state {
+    const struct rule_input *in;
+    struct arena *arena;
+    struct findings *out;
+    struct file_view *views;
+    size_t nviews;
+    const struct rule *rule; /* being run */
+    enum finding_severity severity;
+    unsigned in_file;        /* findings of this rule in the present file */
+    const struct file_view *last_file;
+    bool nomem;
+};
+
+/* A check that a rule names; one function each, rows in rules.c. */
+typedef void (*rule_check_fn)(struct rules_state *st);
+
+int rules_table(const struct rule **out, size_t *n, struct err *e) WARN_UNUSED;
+/* Report; v may be NULL (then `path` says where). line: index into new lines + 1, or 0. */
+void rule_fire(struct rules_state *st, const struct file_view *v, const char *path, size_t line, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* Does the rule (its paths) apply to this file? */
+bool rule_applies(const struct rule *r, const struct file_view *v);
+/* Does a line of this file match one of the rule's patterns? */
+bool rule_matches(const struct rule *r, const struct file_view *v, struct span line);
+
+/* rules-text.c */
+int view_open(struct file_view *v, const struct rule_file *f, struct arena *arena);
+void tests_find(struct file_view *v, const struct text_lines *lines, struct test_cases *out, struct arena *arena);
+const struct test_case *tests_by_name(const struct test_cases *t, struct span name);
+bool is_comment(const struct lang *lang, struct span line);
+size_t indent_width(struct span line);
+bool word_char(char c);
+
+/* rules-tests.c */
+void check_test_deleted(struct rules_state *st);
+void check_test_emptied(struct rules_state *st);
+void check_asserts_fall(struct rules_state *st);
+void check_assert_weakened(struct rules_state *st);
+void check_expectation_changed(struct rules_state *st);
+void check_commented_out(struct rules_state *st);
+void check_unreachable(struct rules_state *st);
+void check_swallowed(struct rules_state *st);
+/* rules-files.c */
+void check_lock_alone(struct rules_state *st);
+void check_large_binary(struct rules_state *st);
+void check_file_added(struct rules_state *st);
+void check_file_touched(struct rules_state *st);
+void check_generated_edited(struct rules_state *st);
+void check_conflict_markers(struct rules_state *st);
+/* rules-source.c */
+void check_hard_coded(struct rules_state *st);
+void check_number_lowered(struct rules_state *st);
+
+#endif

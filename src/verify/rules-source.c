@@ -1,0 +1,133 @@
+/* Checks on source code and thresholds: answers written into the code, limits lowered. */
+#include "base/num.h"
+#include "verify/rules-internal.h"
+
+/* Literals of a line: quoted strings and numbers, each with its quotes. At most max. */
+static size_t literals(struct span s, struct span *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < max;) {
+        char c = s.p[i];
+        if (c == '"' || c == '\'') {
+            size_t k = i + 1;
+            while (k < s.n && s.p[k] != c)
+                k += s.p[k] == '\\' ? 2 : 1;
+            if (k < s.n)
+                out[n++] = span_sub(s, i, k + 1 - i);
+            i = k + 1;
+        } else if (c >= '0' && c <= '9' && !(i && word_char(s.p[i - 1]))) {
+            size_t k = i;
+            while (k < s.n && (word_char(s.p[k]) || s.p[k] == '.'))
+                k++;
+            out[n++] = span_sub(s, i, k - i);
+            i = k;
+        } else {
+            i++;
+        }
+    }
+    return n;
+}
+
+/* 0, 1, 2, -1, "" and the like stand in every base case. */
+static bool is_common(struct span l)
+{
+    return l.n <= 1 || span_eqs(l, "10") || ((l.p[0] == '"' || l.p[0] == '\'') && l.n <= 3) || span_eqs(l, "0.0") || span_eqs(l, "1.0") ||
+           span_eqs(l, "100") || span_eqs(l, "-1");
+}
+
+/* Both literals on one line of a test (or two neighbours): an input with its expected output. */
+static bool in_tests(const struct rules_state *st, struct span in, struct span out)
+{
+    for (size_t i = 0; i < st->in->ntests; i++) {
+        struct span text = st->in->tests[i], line, before = SPAN("");
+        while (span_line(&text, &line)) {
+            bool a = span_find(line, in) >= 0, b = span_find(line, out) >= 0;
+            if ((a && b) || (b && span_find(before, in) >= 0) || (a && span_find(before, out) >= 0))
+                return true;
+            before = line;
+        }
+    }
+    return false;
+}
+
+/* The quoted text of a literal, so that 'a' and "a" are the same. */
+static struct span bare(struct span l)
+{
+    return l.n >= 2 && (l.p[0] == '"' || l.p[0] == '\'') ? span_sub(l, 1, l.n - 2) : l;
+}
+
+void check_hard_coded(struct rules_state *st)
+{
+    enum { MOST = 8 };
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!rule_applies(st->rule, v) || !v->lang)
+            continue;
+        for (size_t k = 0; k < v->new.n; k++) {
+            struct span cond = span_trim(v->new.items[k].text);
+            if (!v->new.items[k].changed || is_comment(v->lang, cond) || !rule_matches(st->rule, v, cond))
+                continue;
+            struct span ins[MOST], outs[MOST];
+            size_t nin = literals(cond, ins, MOST), nout = 0;
+            /* what is returned: on this line, or on the next ones */
+            for (size_t y = k; y < v->new.n && y <= k + 2 && !nout; y++) {
+                struct span s = span_trim(v->new.items[y].text);
+                ptrdiff_t r = span_find(s, SPAN("return"));
+                if (r < 0)
+                    r = span_find(s, SPAN("echo "));
+                if (r < 0)
+                    r = span_find(s, SPAN("=>"));
+                if (r >= 0 && v->new.items[y].changed)
+                    nout = literals(span_sub(s, (size_t)r, s.n), outs, MOST);
+            }
+            bool found = false;
+            for (size_t a = 0; a < nin && !found; a++)
+                for (size_t b = 0; b < nout && !found; b++)
+                    if (!(is_common(ins[a]) && is_common(outs[b])) && bare(ins[a]).n && bare(outs[b]).n && in_tests(st, bare(ins[a]), bare(outs[b]))) {
+                        rule_fire(st, v, NULL, k + 1, "an answer that a test expects is written into the code: %.*s", (int)(cond.n < 140 ? cond.n : 140), cond.p);
+                        found = true;
+                    }
+        }
+    }
+}
+
+static bool number_in(struct span line, double *out)
+{
+    for (size_t i = 0; i < line.n; i++)
+        if (line.p[i] >= '0' && line.p[i] <= '9' && !(i && word_char(line.p[i - 1]))) {
+            size_t k = i;
+            while (k < line.n && ((line.p[k] >= '0' && line.p[k] <= '9') || line.p[k] == '.'))
+                k++;
+            while (k > i && line.p[k - 1] == '.')
+                k--;
+            struct err e = ERR_INIT;
+            return parse_f64(span_sub(line, i, k - i), 0, 1e12, out, &e) == 0;
+        }
+    return false;
+}
+
+/* A line that matches stands with a smaller number than before, or is gone. */
+void check_number_lowered(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!rule_applies(st->rule, v) || v->file->kind != RULE_FILE_MODIFIED)
+            continue;
+        size_t next = 0;
+        for (size_t k = 0; k < v->old.n; k++) {
+            double was, is;
+            if (!v->old.items[k].changed || !rule_matches(st->rule, v, v->old.items[k].text) || !number_in(v->old.items[k].text, &was))
+                continue;
+            bool found = false;
+            for (size_t y = next; y < v->new.n && !found; y++)
+                if (v->new.items[y].changed && rule_matches(st->rule, v, v->new.items[y].text) && number_in(v->new.items[y].text, &is)) {
+                    found = true;
+                    next = y + 1;
+                    if (is < was)
+                        rule_fire(st, v, NULL, y + 1, "%s: %g where it was %g", st->rule->summary, is, was);
+                }
+            if (!found)
+                rule_fire(st, v, NULL, 0, "%s: it was %g and is gone", st->rule->summary, was);
+        }
+    }
+}

@@ -1,0 +1,372 @@
+/* Checks on tests: deleted, emptied, weakened, commented out, made unreachable. */
+#include "verify/rules-internal.h"
+
+/* Is a test of this name among the new tests of any file, more often than among the old? */
+static bool came_elsewhere(const struct rules_state *st, struct span name)
+{
+    size_t old = 0, new = 0;
+    for (size_t i = 0; i < st->nviews; i++) {
+        old += tests_by_name(&st->views[i].old_tests, name) != NULL;
+        new += tests_by_name(&st->views[i].new_tests, name) != NULL;
+    }
+    return new >= old && new > 0;
+}
+
+/* How much of the old body still stands somewhere in the new file: a renamed test keeps its lines. */
+static bool body_survives(const struct file_view *v, const struct test_case *t)
+{
+    size_t all = 0, kept = 0;
+    for (size_t i = t->first + 1; i < t->end; i++) {
+        if (span_trim(v->old.items[i].text).n < 4)
+            continue;
+        all++;
+        kept += !v->old.items[i].changed;
+    }
+    return all && kept * 2 > all;
+}
+
+void check_test_deleted(struct rules_state *st)
+{
+    size_t before = 0, after = 0;
+    for (size_t i = 0; i < st->nviews; i++) {
+        before += st->views[i].old_tests.n;
+        after += st->views[i].new_tests.n;
+    }
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        const struct rule_file *f = v->file;
+        if (f->kind == RULE_FILE_DELETED && v->class == PATH_TEST && !v->old_tests.n && v->lang && f->old_text.n) {
+            rule_fire(st, v, NULL, 0, "a test file was deleted");
+            continue;
+        }
+        if (f->kind == RULE_FILE_RENAMED && f->old_path && path_classify(f->old_path) == PATH_TEST && path_classify(f->path) != PATH_TEST)
+            rule_fire(st, v, NULL, 0, "a test file was renamed from %s so that test runners no longer find it", f->old_path);
+        for (size_t k = 0; k < v->old_tests.n; k++) {
+            const struct test_case *t = &v->old_tests.items[k];
+            if (tests_by_name(&v->new_tests, t->name) || came_elsewhere(st, t->name))
+                continue;
+            if (body_survives(v, t) && v->new_tests.n >= v->old_tests.n)
+                continue; /* renamed */
+            /* One test written anew in place of another of the same size is a rewrite, not a deletion. */
+            if (after >= before && f->kind != RULE_FILE_DELETED && v->new_tests.n >= v->old_tests.n)
+                continue;
+            rule_fire(st, v, NULL, t->first < v->new.n ? t->first + 1 : 0, "test '%.*s' was deleted", (int)t->name.n, t->name.p);
+        }
+    }
+}
+
+void check_test_emptied(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; k < v->old_tests.n; k++) {
+            const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
+            if (!n)
+                continue;
+            size_t had = o->asserts - o->trivial, has = n->asserts - n->trivial;
+            if (had && !has)
+                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' no longer checks anything", (int)n->name.n, n->name.p);
+            else if (!had && o->code && !n->code && !n->asserts)
+                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' was emptied", (int)n->name.n, n->name.p);
+        }
+        /* a new test that checks nothing, in a change that took checks away or brought the only tests */
+        for (size_t k = 0; k < v->new_tests.n; k++) {
+            const struct test_case *n = &v->new_tests.items[k];
+            if (!tests_by_name(&v->old_tests, n->name) && n->asserts && n->asserts == n->trivial)
+                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' only checks what is always true", (int)n->name.n, n->name.p);
+        }
+        if (v->file->kind == RULE_FILE_MODIFIED && v->class == PATH_TEST && v->old_tests.n && v->new.n <= 1 && v->file->new_text.n < 4)
+            rule_fire(st, v, NULL, 0, "a test file was emptied");
+    }
+}
+
+void check_asserts_fall(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; k < v->old_tests.n; k++) {
+            const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
+            if (!n || n->asserts - n->trivial == 0)
+                continue;
+            size_t had = o->asserts - o->trivial, has = n->asserts - n->trivial;
+            /* A loop or a table in place of repeated lines adds code; then fewer assertions may check as much. */
+            if (has < had && n->code <= o->code + 1)
+                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' has %zu assertions where it had %zu", (int)n->name.n, n->name.p, has, had);
+        }
+        /* scripts and suites without named tests: the file's assertions altogether */
+        const struct regex *a = v->lang ? lang_regex(v->lang->assertion) : NULL;
+        if (v->class != PATH_TEST || !a || v->old_tests.n || v->new_tests.n || v->file->kind != RULE_FILE_MODIFIED)
+            continue;
+        size_t had = 0, has = 0, gone = 0;
+        for (size_t k = 0; k < v->old.n; k++) {
+            bool is = !is_comment(v->lang, v->old.items[k].text) && regex_match(a, v->old.items[k].text, 0, NULL);
+            had += is;
+            gone += is && v->old.items[k].changed;
+        }
+        for (size_t k = 0; k < v->new.n; k++)
+            has += !is_comment(v->lang, v->new.items[k].text) && regex_match(a, v->new.items[k].text, 0, NULL);
+        if (has < had && gone)
+            rule_fire(st, v, NULL, 0, "%zu checks where there were %zu", has, had);
+    }
+}
+
+static int strength(const struct lang *l, struct span s)
+{
+    if (regex_match(lang_regex(l->trivial), s, 0, NULL))
+        return 0;
+    if (regex_match(lang_regex(l->strong), s, 0, NULL))
+        return 2;
+    return 1;
+}
+
+/* Words and numbers of a line, at most max. */
+static size_t words_of(struct span s, struct span *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < max;) {
+        size_t k = i;
+        while (k < s.n && word_char(s.p[k]))
+            k++;
+        if (k > i)
+            out[n++] = span_sub(s, i, k - i);
+        i = k + 1;
+    }
+    return n;
+}
+
+/* Words that both have, over the larger number of words, in percent. */
+static int likeness(struct span a, struct span b)
+{
+    struct span x[64], y[64];
+    size_t nx = words_of(a, x, COUNT_OF(x)), ny = words_of(b, y, COUNT_OF(y)), common = 0, most = nx > ny ? nx : ny;
+    for (size_t i = 0; i < nx; i++)
+        for (size_t k = 0; k < ny; k++)
+            if (y[k].n && span_eq(x[i], y[k])) {
+                y[k].n = 0;
+                common++;
+                break;
+            }
+    return most ? (int)(common * 100 / most) : 0;
+}
+
+#define ALIKE 40 /* percent: the same call with another assertion and another value is at 50 or more */
+
+/*
+ * For each assertion that an existing test lost, the added assertion that resembles it most, in file order:
+ * fn decides on the pair.
+ */
+typedef void (*pair_fn)(struct rules_state *st, const struct file_view *v, const struct test_case *n, struct span old, struct span new, size_t at);
+
+static void each_pair(struct rules_state *st, pair_fn fn)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        const struct regex *a = v->lang ? lang_regex(v->lang->assertion) : NULL;
+        if (!a)
+            continue;
+        for (size_t k = 0; k < v->old_tests.n; k++) {
+            const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
+            size_t next = n ? n->first : 0;
+            for (size_t x = o->first; n && x < o->end; x++) {
+                struct span old = span_trim(v->old.items[x].text);
+                if (!v->old.items[x].changed || is_comment(v->lang, old) || !regex_match(a, old, 0, NULL))
+                    continue;
+                int best = ALIKE - 1;
+                size_t at = 0;
+                for (size_t y = next; y < n->end; y++) {
+                    struct span new = span_trim(v->new.items[y].text);
+                    if (!v->new.items[y].changed || is_comment(v->lang, new) || !regex_match(a, new, 0, NULL))
+                        continue;
+                    int l = likeness(old, new);
+                    if (l > best)
+                        best = l, at = y;
+                }
+                if (best >= ALIKE) {
+                    fn(st, v, n, old, span_trim(v->new.items[at].text), at);
+                    next = at + 1;
+                }
+            }
+        }
+    }
+}
+
+static void weakened(struct rules_state *st, const struct file_view *v, const struct test_case *n, struct span old, struct span new, size_t at)
+{
+    int was = strength(v->lang, old), is = strength(v->lang, new);
+    if (is < was && (is == 0 || regex_match(lang_regex(v->lang->weak), new, 0, NULL)))
+        rule_fire(st, v, NULL, at + 1, "test '%.*s': a weaker check in place of: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
+}
+
+void check_assert_weakened(struct rules_state *st)
+{
+    each_pair(st, weakened);
+}
+
+/* The text with literals (numbers, quoted strings, true/false/None) taken out. */
+static void without_literals(struct span s, struct buf *out)
+{
+    for (size_t i = 0; i < s.n;) {
+        char c = s.p[i];
+        bool in_word = i && word_char(s.p[i - 1]);
+        if (c == '"' || c == '\'' || c == '`') {
+            size_t k = i + 1;
+            while (k < s.n && s.p[k] != c)
+                k += s.p[k] == '\\' ? 2 : 1;
+            buf_addc(out, '#');
+            i = k + 1;
+        } else if ((c >= '0' && c <= '9') && !in_word) {
+            while (i < s.n && (word_char(s.p[i]) || s.p[i] == '.'))
+                i++;
+            if (out->n && out->p[out->n - 1] == '-')
+                buf_truncate(out, out->n - 1);
+            buf_addc(out, '#');
+        } else if (!in_word && word_char(c)) {
+            size_t k = i;
+            while (k < s.n && word_char(s.p[k]))
+                k++;
+            struct span w = span_sub(s, i, k - i);
+            static const char *const words[] = { "true", "false", "True", "False", "None", "null", "nil", "NULL", "undefined" };
+            bool literal = false;
+            for (size_t x = 0; x < COUNT_OF(words); x++)
+                literal |= span_eqs(w, words[x]);
+            if (literal)
+                buf_addc(out, '#');
+            else
+                buf_add_span(out, w);
+            i = k;
+        } else {
+            if (c != ' ')
+                buf_addc(out, c);
+            i++;
+        }
+    }
+}
+
+static void changed_expectation(struct rules_state *st, const struct file_view *v, const struct test_case *n, struct span old, struct span new, size_t at)
+{
+    AUTO(buf) struct buf a = BUF_INIT(8192), b = BUF_INIT(8192);
+    without_literals(old, &a);
+    without_literals(new, &b);
+    if (!a.failed && !b.failed && span_eq(buf_span(&a), buf_span(&b)) && span_findc(buf_span(&a), '#') >= 0)
+        rule_fire(st, v, NULL, at + 1, "test '%.*s' expects something else than before; it was: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
+}
+
+void check_expectation_changed(struct rules_state *st)
+{
+    each_pair(st, changed_expectation);
+}
+
+/* The line without comment signs, if it is a comment. */
+static bool uncomment(const struct lang *l, struct span line, struct span *code)
+{
+    struct span s = span_trim(line);
+    static const char *const more[] = { "/*", "--", "%", "<!--" };
+    if (span_starts(s, l->comment)) {
+        while (span_starts(s, l->comment))
+            s = span_sub(s, strlen(l->comment), s.n);
+    } else {
+        size_t i = 0;
+        while (i < COUNT_OF(more) && !span_starts(s, more[i]))
+            i++;
+        if (i == COUNT_OF(more))
+            return false;
+        s = span_sub(s, strlen(more[i]), s.n);
+    }
+    s = span_trim(s);
+    if (span_ends(s, "*/"))
+        s = span_trim(span_sub(s, 0, s.n - 2));
+    *code = s;
+    return s.n >= 4;
+}
+
+void check_commented_out(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!v->testing || !v->lang)
+            continue;
+        const struct regex *a = lang_regex(v->lang->assertion), *t = lang_regex(v->lang->test);
+        for (size_t k = 0; k < v->new.n; k++) {
+            struct span code;
+            if (!v->new.items[k].changed || !uncomment(v->lang, v->new.items[k].text, &code))
+                continue;
+            if (!regex_match(a, code, 0, NULL) && !regex_match(t, code, 0, NULL))
+                continue;
+            for (size_t x = 0; x < v->old.n; x++)
+                if (v->old.items[x].changed && span_eq(span_trim(v->old.items[x].text), code)) {
+                    rule_fire(st, v, NULL, k + 1, "commented out: %.*s", (int)(code.n < 160 ? code.n : 160), code.p);
+                    break;
+                }
+        }
+        /* #if 0, and multi-line comments or strings, around what was there */
+        for (size_t k = 0; k < v->new.n; k++) {
+            struct span s = span_trim(v->new.items[k].text);
+            if (v->new.items[k].changed && (span_eqs(s, "#if 0") || span_eqs(s, "=begin") || span_eqs(s, "#if false") || span_starts(s, "#[cfg(any())]") || span_starts(s, "#[cfg(FALSE)]") || span_starts(s, "=pod")))
+                rule_fire(st, v, NULL, k + 1, "taken out of the build: %.*s", (int)s.n, s.p);
+            if (v->class == PATH_TEST && v->new.items[k].changed && v->file->kind == RULE_FILE_MODIFIED && k + 1 < v->new.n && !v->new.items[k + 1].changed &&
+                (span_eqs(s, "/*") || span_eqs(s, "\"\"\"") || span_eqs(s, "'''") || span_eqs(s, "if False:") || span_eqs(s, "if (false) {") || span_eqs(s, "if false; then") || span_eqs(s, "if false {")))
+                rule_fire(st, v, NULL, k + 1, "existing lines of the test are no longer run, from: %.*s", (int)s.n, s.p);
+        }
+    }
+}
+
+void check_unreachable(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!v->testing)
+            continue;
+        for (size_t k = 0; k < v->new_tests.n; k++) {
+            const struct test_case *t = &v->new_tests.items[k];
+            if (!tests_by_name(&v->old_tests, t->name))
+                continue;
+            for (size_t x = t->first + 1; x < t->end; x++) {
+                struct span line = v->new.items[x].text, s = span_trim(line);
+                if (!v->new.items[x].changed || !rule_matches(st->rule, v, s))
+                    continue;
+                /* followed, in its own block, by code that was there before */
+                size_t y = x + 1;
+                while (y < t->end && !span_trim(v->new.items[y].text).n)
+                    y++;
+                if (y < t->end && !v->new.items[y].changed && indent_width(v->new.items[y].text) == indent_width(line) &&
+                    word_char(span_trim(v->new.items[y].text).p[0]))
+                    rule_fire(st, v, NULL, x + 1, "test '%.*s' ends before its checks: %.*s", (int)t->name.n, t->name.p, (int)(s.n < 80 ? s.n : 80), s.p);
+            }
+        }
+        /* scripts without functions: an exit before what was there */
+        if (v->class != PATH_TEST || v->new_tests.n || v->file->kind != RULE_FILE_MODIFIED)
+            continue;
+        for (size_t x = 0; x + 1 < v->new.n; x++) {
+            struct span s = v->new.items[x].text;
+            if (v->new.items[x].changed && indent_width(s) == 0 && rule_matches(st->rule, v, span_trim(s))) {
+                bool more = false;
+                for (size_t y = x + 1; y < v->new.n; y++)
+                    more |= !v->new.items[y].changed && span_trim(v->new.items[y].text).n > 2;
+                if (more)
+                    rule_fire(st, v, NULL, x + 1, "the test program ends before its checks");
+            }
+        }
+    }
+}
+
+void check_swallowed(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!rule_applies(st->rule, v))
+            continue;
+        for (size_t k = 0; k < v->new.n; k++) {
+            struct span s = span_trim(v->new.items[k].text);
+            if (!v->new.items[k].changed || !rule_matches(st->rule, v, s))
+                continue;
+            /* with nothing done in the handler: pass, continue, return, a comment, or its end */
+            struct span next = k + 1 < v->new.n ? span_trim(v->new.items[k + 1].text) : SPAN("");
+            static const char *const nothing[] = { "pass", "continue", "return", "return;", "}", "end", "...", "return true;", "return True", "});", "return true" };
+            bool empty = span_ends(s, "}") || span_ends(s, "pass") || is_comment(v->lang, next);
+            for (size_t x = 0; x < COUNT_OF(nothing); x++)
+                empty |= span_eqs(next, nothing[x]);
+            if (empty)
+                rule_fire(st, v, NULL, k + 1, "a failing check would be swallowed: %.*s", (int)(s.n < 120 ? s.n : 120), s.p);
+        }
+    }
+}

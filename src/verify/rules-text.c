@@ -1,0 +1,242 @@
+#include "verify/rules-internal.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+bool word_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
+}
+
+size_t indent_width(struct span line)
+{
+    size_t w = 0;
+    for (size_t i = 0; i < line.n; i++) {
+        if (line.p[i] == ' ')
+            w++;
+        else if (line.p[i] == '\t')
+            w += 8 - w % 8;
+        else
+            break;
+    }
+    return w;
+}
+
+bool is_comment(const struct lang *lang, struct span line)
+{
+    line = span_trim(line);
+    if (lang && span_starts(line, lang->comment))
+        return true;
+    return span_starts(line, "/*") || span_starts(line, "* ") || span_starts(line, "<!--");
+}
+
+static bool split(struct span text, struct text_lines *out, struct arena *arena)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++)
+        n += text.p[i] == '\n';
+    n = n + 1 < RULE_LINES ? n + 1 : RULE_LINES;
+    out->items = arena_array(arena, n, sizeof *out->items);
+    out->n = 0;
+    if (!out->items)
+        return false;
+    struct span line;
+    while (out->n < n && span_line(&text, &line))
+        out->items[out->n++].text = line;
+    return true;
+}
+
+/* --- which lines changed: by counting equal lines, so that moved code is not "changed" --- */
+
+struct tally {
+    struct span text;
+    size_t old_left, new_left; /* occurrences not yet paired */
+};
+
+struct tallies {
+    struct tally *slots;
+    size_t mask;
+};
+
+static uint64_t text_hash(struct span s)
+{
+    uint64_t h = 1469598103934665603u; /* FNV-1a; a collision only costs a comparison */
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+    return h;
+}
+
+static struct tally *tally_of(struct tallies *t, struct span text)
+{
+    for (size_t i = text_hash(text) & t->mask;; i = (i + 1) & t->mask) {
+        struct tally *s = &t->slots[i];
+        if (!s->text.p) {
+            s->text = text;
+            return s;
+        }
+        if (span_eq(s->text, text))
+            return s;
+    }
+}
+
+static bool mark_changes(struct text_lines *a, struct text_lines *b)
+{
+    size_t slots = 16;
+    while (slots < 2 * (a->n + b->n) + 2)
+        slots *= 2;
+    struct tallies t = { calloc(slots, sizeof *t.slots), slots - 1 };
+    if (!t.slots)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        tally_of(&t, span_trim(a->items[i].text))->old_left++;
+    for (size_t i = 0; i < b->n; i++)
+        tally_of(&t, span_trim(b->items[i].text))->new_left++;
+    for (size_t i = 0; i < slots; i++) { /* keep only the surplus of each side */
+        size_t common = t.slots[i].old_left < t.slots[i].new_left ? t.slots[i].old_left : t.slots[i].new_left;
+        t.slots[i].old_left -= common;
+        t.slots[i].new_left -= common;
+    }
+    /* Equal lines at both ends are where nobody edited: surplus is looked for in the middle first. */
+    size_t head = 0, tail = 0, least = a->n < b->n ? a->n : b->n;
+    while (head < least && span_eq(a->items[head].text, b->items[head].text))
+        head++;
+    while (tail < least - head && span_eq(a->items[a->n - 1 - tail].text, b->items[b->n - 1 - tail].text))
+        tail++;
+    for (size_t i = head; i < a->n - tail; i++) {
+        struct tally *s = tally_of(&t, span_trim(a->items[i].text));
+        if (s->old_left)
+            s->old_left--, a->items[i].changed = true;
+    }
+    for (size_t i = head; i < b->n - tail; i++) {
+        struct tally *s = tally_of(&t, span_trim(b->items[i].text));
+        if (s->new_left)
+            s->new_left--, b->items[i].changed = true;
+    }
+    free(t.slots);
+    return true;
+}
+
+/* --- tests --- */
+
+static bool is_blank(struct span s)
+{
+    return span_trim(s).n == 0;
+}
+
+/* Where the body of the definition at `at` ends, by indentation. */
+static size_t body_end(const struct text_lines *l, size_t at)
+{
+    size_t own = indent_width(l->items[at].text);
+    size_t i = at + 1, last = at + 1;
+    for (; i < l->n; i++) {
+        struct span s = l->items[i].text;
+        if (is_blank(s))
+            continue;
+        size_t w = indent_width(s);
+        struct span t = span_trim(s);
+        if (w < own)
+            break;
+        if (w == own) {
+            if (span_eqs(t, "{") && last == at + 1) { /* the brace on its own line */
+                last = i + 1;
+                continue;
+            }
+            /* continuation of the signature: ") -> None:", "):" */
+            if (last == at + 1 && (t.p[0] == ')' || t.p[0] == '{'))  {
+                last = i + 1;
+                continue;
+            }
+            if (t.p[0] == '}' || span_starts(t, "end") || t.p[0] == ')')
+                last = i + 1;
+            break;
+        }
+        last = i + 1;
+    }
+    return last < l->n ? last : l->n;
+}
+
+static bool preceded_by_marker(const struct lang *lang, const struct text_lines *l, size_t at)
+{
+    const struct regex *m = lang_regex(lang->marker);
+    if (!m)
+        return true;
+    if (regex_match(m, l->items[at].text, 0, NULL))
+        return true;
+    for (size_t i = at; i-- > 0 && at - i <= 8;) {
+        struct span t = span_trim(l->items[i].text);
+        if (regex_match(m, t, 0, NULL))
+            return true;
+        if (!t.n || (t.p[0] != '#' && t.p[0] != '@' && t.p[0] != '[' && t.p[0] != '/' && t.p[0] != '*'))
+            return false;
+    }
+    return false;
+}
+
+void tests_find(struct file_view *v, const struct text_lines *lines, struct test_cases *out, struct arena *arena)
+{
+    const struct lang *lang = v->lang;
+    if (!lang || !v->testing)
+        return;
+    const struct regex *def = lang_regex(lang->test), *assertion = lang_regex(lang->assertion), *trivial = lang_regex(lang->trivial);
+    if (!def || !assertion || !trivial)
+        return;
+    size_t cap = 0;
+    struct test_case *items = NULL;
+    for (size_t i = 0; i < lines->n; i++) {
+        struct span name, line = lines->items[i].text;
+        if (!regex_match(def, line, 1, &name))
+            continue;
+        if (!name.n)
+            (void)regex_match(def, line, 2, &name);
+        if (!name.n || is_comment(lang, line) || !preceded_by_marker(lang, lines, i))
+            continue;
+        struct test_case t = { .name = span_trim(name), .first = i, .end = body_end(lines, i) };
+        if (regex_match(assertion, line, 0, NULL) && t.end == i + 1) /* a test on one line */
+            t.asserts++;
+        for (size_t k = i + 1; k < t.end; k++) {
+            struct span s = lines->items[k].text;
+            if (is_blank(s) || is_comment(lang, s))
+                continue;
+            if (regex_match(assertion, s, 0, NULL)) {
+                t.asserts++;
+                t.trivial += regex_match(trivial, s, 0, NULL);
+            } else {
+                struct span c = span_trim(s);
+                t.code += !(c.n <= 3 && !word_char(c.p[0])) && !span_eqs(c, "pass") && !span_eqs(c, "return") && !span_eqs(c, "return;") && !span_eqs(c, "end");
+            }
+        }
+        if (!array_grow((void **)&items, &cap, out->n, 1, sizeof *items))
+            break;
+        items[out->n++] = t;
+    }
+    out->items = arena_array(arena, out->n ? out->n : 1, sizeof *items);
+    if (out->items && out->n)
+        memcpy(out->items, items, out->n * sizeof *items);
+    else
+        out->n = 0;
+    free(items);
+}
+
+const struct test_case *tests_by_name(const struct test_cases *t, struct span name)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (span_eq(t->items[i].name, name))
+            return &t->items[i];
+    return NULL;
+}
+
+int view_open(struct file_view *v, const struct rule_file *f, struct arena *arena)
+{
+    *v = (struct file_view){ .file = f, .class = path_classify(f->path), .lang = lang_of(f->path) };
+    if (f->old_path && v->class == PATH_SOURCE && path_classify(f->old_path) == PATH_TEST)
+        v->class = PATH_TEST; /* renamed out of sight of the tests */
+    v->testing = v->lang && (v->class == PATH_TEST || v->class == PATH_CONFTEST || v->lang->marker);
+    if (f->binary || f->symlink || f->old_text.n > RULE_TEXT_BYTES || f->new_text.n > RULE_TEXT_BYTES)
+        return 0;
+    if (!split(f->old_text, &v->old, arena) || !split(f->new_text, &v->new, arena) || !mark_changes(&v->old, &v->new))
+        return -ERR_NOMEM;
+    tests_find(v, &v->old, &v->old_tests, arena);
+    tests_find(v, &v->new, &v->new_tests, arena);
+    return 0;
+}

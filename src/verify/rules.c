@@ -1,0 +1,358 @@
+#include "verify/rules.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+
+#include "base/data.h"
+#include "base/path.h"
+#include "config/yaml.h"
+#include "verify/rules-internal.h"
+
+const char *finding_severity_name(enum finding_severity s)
+{
+    static const char *const names[] = { [FINDING_NOTE] = "note", [FINDING_PERSON] = "person", [FINDING_BLOCK] = "block" };
+    return names[s];
+}
+
+/* --- the rows of data/rules --- */
+
+#define TEXT(key, type, member, flags, max) \
+    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | (flags), struct type, member, 0, max)
+
+static const cyaml_schema_value_t text_schema = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 200) };
+
+static const cyaml_schema_field_t pattern_fields[] = {
+    CYAML_FIELD_SEQUENCE_COUNT("languages", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct rule_pattern, languages, nlanguages,
+                               &text_schema, 0, 20),
+    TEXT("match", rule_pattern, match, 0, 2000),
+    TEXT("unless", rule_pattern, unless, CYAML_FLAG_OPTIONAL, 2000),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t pattern_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct rule_pattern, pattern_fields) };
+
+static const cyaml_schema_field_t example_fields[] = {
+    TEXT("path", rule_example, path, 0, 200),
+    TEXT("old_path", rule_example, old_path, CYAML_FLAG_OPTIONAL, 200),
+    TEXT("old", rule_example, old, CYAML_FLAG_OPTIONAL, 20000),
+    TEXT("new", rule_example, new, CYAML_FLAG_OPTIONAL, 20000),
+    TEXT("task", rule_example, task, CYAML_FLAG_OPTIONAL, 2000),
+    TEXT("tests", rule_example, tests, CYAML_FLAG_OPTIONAL, 2000),
+    CYAML_FIELD_BOOL("binary", CYAML_FLAG_OPTIONAL, struct rule_example, binary),
+    CYAML_FIELD_BOOL("fires", CYAML_FLAG_DEFAULT, struct rule_example, fires),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t example_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct rule_example, example_fields) };
+
+static const cyaml_schema_field_t rule_fields[] = {
+    TEXT("summary", rule, summary, 0, 200),
+    TEXT("why", rule, why, 0, 1000),
+    TEXT("message", rule, message, CYAML_FLAG_OPTIONAL, 200),
+    TEXT("severity", rule, severity, 0, 10),
+    TEXT("check", rule, check, 0, 40),
+    TEXT("task_allows", rule, task_allows, CYAML_FLAG_OPTIONAL, 1000),
+    CYAML_FIELD_SEQUENCE_COUNT("paths", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct rule, paths, npaths, &text_schema, 0, 60),
+    CYAML_FIELD_SEQUENCE_COUNT("patterns", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct rule, patterns, npatterns,
+                               &pattern_schema, 0, 60),
+    CYAML_FIELD_SEQUENCE_COUNT("examples", CYAML_FLAG_POINTER, struct rule, examples, nexamples, &example_schema, 2, 60),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t rule_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct rule, rule_fields) };
+
+static struct {
+    struct rule *rows;
+    size_t n, cap;
+    bool loaded;
+    struct err *e;
+} table;
+
+static void check_added(struct rules_state *st);
+static void check_removed(struct rules_state *st);
+
+static const struct {
+    const char *name;
+    rule_check_fn run;
+} checks[] = {
+    { "added", check_added },                      /* an added line matches a pattern */
+    { "removed", check_removed },                  /* a removed line matches, and fewer lines of the file do than before */
+    { "test-deleted", check_test_deleted },
+    { "test-emptied", check_test_emptied },
+    { "asserts-fall", check_asserts_fall },
+    { "assert-weakened", check_assert_weakened },
+    { "expectation-changed", check_expectation_changed },
+    { "commented-out", check_commented_out },
+    { "unreachable", check_unreachable },
+    { "swallowed", check_swallowed },
+    { "lock-alone", check_lock_alone },
+    { "large-binary", check_large_binary },
+    { "file-added", check_file_added },
+    { "file-touched", check_file_touched },
+    { "generated-edited", check_generated_edited },
+    { "conflict-markers", check_conflict_markers },
+    { "hard-coded", check_hard_coded },
+    { "number-lowered", check_number_lowered },
+};
+
+static rule_check_fn check_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(checks); i++)
+        if (!strcmp(checks[i].name, name))
+            return checks[i].run;
+    return NULL;
+}
+
+static bool severity_parse(const char *s, enum finding_severity *out)
+{
+    for (int i = FINDING_NOTE; i <= FINDING_BLOCK; i++)
+        if (!strcmp(s, finding_severity_name((enum finding_severity)i))) {
+            *out = (enum finding_severity)i;
+            return true;
+        }
+    return false;
+}
+
+static int check_row(const struct rule *r, const char *path, struct err *e)
+{
+    enum finding_severity sev;
+    if (!severity_parse(r->severity, &sev))
+        return err_set(e, ERR_INPUT, "%s: severity '%s' is none of note, person, block", path, r->severity);
+    if (!check_find(r->check))
+        return err_set(e, ERR_INPUT, "%s: unknown check '%s'", path, r->check);
+    for (unsigned i = 0; i < r->npatterns; i++) {
+        struct regex *rx;
+        const char *both[] = { r->patterns[i].match, r->patterns[i].unless };
+        for (size_t k = 0; k < COUNT_OF(both); k++) {
+            if (!both[k])
+                continue;
+            if (regex_compile(both[k], &rx, e) < 0)
+                return err_wrap(e, "%s", path);
+            regex_destroy(rx);
+        }
+    }
+    return 0;
+}
+
+static int on_file(void *ctx, const char *path, struct span text)
+{
+    (void)ctx;
+    if (strcmp(path_ext(path), ".yaml") != 0)
+        return 0;
+    struct rule *row = NULL;
+    if (yaml_load(path, text, &rule_schema, (void **)&row, table.e) < 0)
+        return -(int)table.e->kind;
+    const char *base = path_base(path);
+    AUTO(ptr) char *name = span_dup(span_sub(span_of(base), 0, strlen(base) - 5));
+    if (check_row(row, path, table.e) < 0 || !name ||
+        !array_grow((void **)&table.rows, &table.cap, table.n, 1, sizeof *table.rows)) {
+        yaml_free(&rule_schema, row);
+        return table.e->kind ? -(int)table.e->kind : err_set(table.e, ERR_NOMEM, "reading '%s': out of memory", path);
+    }
+    table.rows[table.n] = *row; /* its members live as long as the program */
+    table.rows[table.n++].name = TAKE(name);
+    free(row);
+    return 0;
+}
+
+int rules_table(const struct rule **out, size_t *n, struct err *e)
+{
+    if (!table.loaded) {
+        table.e = e;
+        table.n = 0;
+        int r = data_each("rules/", on_file, NULL);
+        if (r)
+            return err_wrap(e, "the rules");
+        table.loaded = true;
+    }
+    *out = table.rows;
+    *n = table.n;
+    return 0;
+}
+
+int rules_list(struct arena *arena, const struct rule_info **out, size_t *n, struct err *e)
+{
+    const struct rule *rows;
+    if (rules_table(&rows, n, e) < 0)
+        return -(int)e->kind;
+    struct rule_info *list = arena_array(arena, *n ? *n : 1, sizeof *list);
+    if (!list)
+        return err_set(e, ERR_NOMEM, "listing rules: out of memory");
+    for (size_t i = 0; i < *n; i++) {
+        list[i] = (struct rule_info){ .name = rows[i].name, .summary = rows[i].summary, .why = rows[i].why };
+        (void)severity_parse(rows[i].severity, &list[i].severity);
+    }
+    *out = list;
+    return 0;
+}
+
+/* --- running --- */
+
+static bool path_fits(const char *pattern, const char *path)
+{
+    if (!strchr(pattern, '/'))
+        return fnmatch(pattern, path_base(path), 0) == 0;
+    for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
+        if (fnmatch(pattern, p, 0) == 0)
+            return true;
+    return false;
+}
+
+static bool is_class_name(const char *s)
+{
+    for (int i = 0; i < PATH_CLASSES; i++)
+        if (!strcmp(s, path_class_name((enum path_class)i)))
+            return true;
+    return !strcmp(s, "tests"); /* class test, and languages whose tests stand among the code */
+}
+
+bool rule_applies(const struct rule *r, const struct file_view *v)
+{
+    bool any = r->npaths == 0;
+    for (unsigned i = 0; i < r->npaths; i++) {
+        const char *p = r->paths[i];
+        bool not = *p == '!';
+        p += not;
+        bool fits = is_class_name(p) ? !strcmp(p, path_class_name(v->class)) || (!strcmp(p, "tests") && v->testing)
+                                     : path_fits(p, v->file->path);
+        if (fits && not)
+            return false;
+        if (not && i == 0 && r->npaths == 1)
+            any = true;
+        any |= fits;
+    }
+    return any;
+}
+
+bool rule_matches(const struct rule *r, const struct file_view *v, struct span line)
+{
+    for (unsigned i = 0; i < r->npatterns; i++) {
+        const struct rule_pattern *p = &r->patterns[i];
+        bool lang = p->nlanguages == 0;
+        for (unsigned k = 0; k < p->nlanguages; k++)
+            lang |= v->lang && !strcmp(v->lang->name, p->languages[k]);
+        if (!lang)
+            continue;
+        const struct regex *m = lang_regex(p->match), *u = lang_regex(p->unless);
+        if (m && regex_match(m, line, 0, NULL) && !(u && regex_match(u, line, 0, NULL)))
+            return true;
+    }
+    return false;
+}
+
+void rule_fire(struct rules_state *st, const struct file_view *v, const char *path, size_t line, const char *fmt, ...)
+{
+    if (st->out->len >= RULE_FINDINGS)
+        return;
+    st->in_file = v && v == st->last_file ? st->in_file + 1 : 1;
+    st->last_file = v;
+    if (st->in_file > RULE_PER_FILE)
+        return;
+    AUTO(buf) struct buf b = BUF_INIT(2000);
+    va_list ap;
+    va_start(ap, fmt);
+    buf_addv(&b, fmt, ap);
+    va_end(ap);
+    struct finding f = {
+        .rule = st->rule->name,
+        .severity = st->severity,
+        .file = arena_strdup(st->arena, v ? v->file->path : path),
+        .line = (int64_t)line,
+        .message = arena_strdup(st->arena, buf_str(&b)),
+    };
+    if (!f.file || !f.message || !array_grow((void **)&st->out->items, &st->out->cap, st->out->len, 1, sizeof f)) {
+        st->nomem = true;
+        return;
+    }
+    st->out->items[st->out->len++] = f;
+}
+
+static const char *message_of(const struct rule *r)
+{
+    return r->message ? r->message : r->summary;
+}
+
+static void check_added(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!rule_applies(st->rule, v))
+            continue;
+        for (size_t k = 0; k < v->new.n; k++)
+            if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text)) {
+                struct span s = span_trim(v->new.items[k].text);
+                rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
+            }
+    }
+}
+
+static size_t matching(const struct rule *r, const struct file_view *v, const struct text_lines *l)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        n += rule_matches(r, v, l->items[i].text);
+    return n;
+}
+
+static void check_removed(struct rules_state *st)
+{
+    /* Over the whole change: what moved to another file is not gone. */
+    size_t before = 0, after = 0;
+    for (size_t i = 0; i < st->nviews; i++)
+        if (rule_applies(st->rule, &st->views[i])) {
+            before += matching(st->rule, &st->views[i], &st->views[i].old);
+            after += matching(st->rule, &st->views[i], &st->views[i].new);
+        }
+    if (after >= before)
+        return;
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!rule_applies(st->rule, v) || matching(st->rule, v, &v->new) >= matching(st->rule, v, &v->old))
+            continue;
+        for (size_t k = 0; k < v->old.n; k++)
+            if (v->old.items[k].changed && rule_matches(st->rule, v, v->old.items[k].text)) {
+                struct span s = span_trim(v->old.items[k].text);
+                rule_fire(st, v, NULL, k < v->new.n ? k + 1 : 0, "%s: %.*s", message_of(st->rule),
+                          (int)(s.n < 160 ? s.n : 160), s.p);
+            }
+    }
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct finding *x = a, *y = b;
+    if (x->severity != y->severity)
+        return x->severity > y->severity ? -1 : 1;
+    int c = strcmp(x->file, y->file);
+    if (!c && x->line != y->line)
+        c = x->line < y->line ? -1 : 1;
+    return c ? c : strcmp(x->rule, y->rule);
+}
+
+int rules_run(const struct rule_input *in, struct arena *arena, struct findings *out, struct err *e)
+{
+    const struct rule *rows;
+    size_t n;
+    if (rules_table(&rows, &n, e) < 0)
+        return -(int)e->kind;
+    AUTO(arena) struct arena scratch = ARENA_INIT(512u << 20);
+    struct rules_state st = { .in = in, .arena = arena, .out = out };
+    st.views = arena_array(&scratch, in->nfiles ? in->nfiles : 1, sizeof *st.views);
+    for (size_t i = 0; i < in->nfiles && st.views; i++) {
+        if (view_open(&st.views[i], &in->files[i], &scratch) < 0)
+            return err_set(e, ERR_NOMEM, "looking at '%s': out of memory", in->files[i].path);
+        st.nviews++;
+    }
+    size_t first = out->len;
+    for (size_t i = 0; i < n && st.views; i++) {
+        st.rule = &rows[i];
+        st.last_file = NULL;
+        (void)severity_parse(rows[i].severity, &st.severity);
+        const struct regex *allows = lang_regex(rows[i].task_allows);
+        if (allows && in->task.n && regex_match(allows, in->task, 0, NULL))
+            st.severity = FINDING_NOTE; /* the user asked for it: said, not held against it */
+        check_find(rows[i].check)(&st);
+    }
+    if (st.nomem || !st.views)
+        return err_set(e, ERR_NOMEM, "running the rules: out of memory");
+    if (out->len > first)
+        qsort(out->items + first, out->len - first, sizeof *out->items, by_place);
+    return 0;
+}

@@ -1,0 +1,297 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "workspace/apply-internal.h"
+#include "workspace/content.h"
+#include "workspace/diff.h"
+#include "workspace/gitlib-internal.h"
+
+#define MESSAGE_BYTES ((size_t)64 << 10)
+
+struct brancher {
+    const struct apply_options *opt;
+    const struct git_api *g;
+    struct gitrepo *repo;
+    git_index *index; /* in memory: HEAD's tree with the change in it */
+    struct arena *a;
+    struct apply_result *r;
+    struct err *e;
+};
+
+/* Objects that root writes into a user's repository would lock the user out of it. */
+struct identity {
+    uid_t uid;
+    gid_t gid;
+    bool changed;
+};
+
+static void identity_auto(struct identity *id)
+{
+    if (id->changed && (seteuid(id->uid) < 0 || setegid(id->gid) < 0))
+        abort(); /* going on as somebody else is worse */
+}
+
+static int become_owner(const char *path, struct identity *id, struct err *e)
+{
+    struct stat st;
+    *id = (struct identity){ geteuid(), getegid(), false };
+    if (id->uid != 0)
+        return 0;
+    if (stat(path, &st) < 0)
+        return err_sys(e, "cannot look at '%s'", path);
+    if (st.st_uid == 0)
+        return 0;
+    if (setegid(st.st_gid) < 0 || seteuid(st.st_uid) < 0)
+        return err_sys(e, "cannot write to the repository as its owner");
+    id->changed = true;
+    return 0;
+}
+
+static void outcome(struct brancher *b, const char *path, enum apply_outcome o, const char *why)
+{
+    b->r->files[b->r->nfiles++] = (struct apply_file){ path, o, why };
+    b->r->nconflicts += o == APPLY_CONFLICT;
+}
+
+static int put(struct brancher *b, const char *path, struct span data, const struct change_side *side, unsigned old_mode)
+{
+    git_index_entry entry = { 0 };
+    AUTO(ptr) char *full = NULL;
+    if (asprintf(&full, "%s%s", b->repo->prefix, path) < 0) {
+        full = NULL;
+        return err_set(b->e, ERR_NOMEM, "cannot write '%s': out of memory", path);
+    }
+    entry.mode = side->symlink             ? GIT_FILEMODE_LINK
+                 : old_mode                ? old_mode
+                 : side->mode & 0100       ? GIT_FILEMODE_BLOB_EXECUTABLE
+                                           : GIT_FILEMODE_BLOB;
+    entry.path = full;
+    if (b->g->git_blob_create_from_buffer(&entry.id, b->repo->repo, data.p, data.n) < 0 ||
+        b->g->git_index_add(b->index, &entry) < 0)
+        return gitlib_fail(b->g, b->e, "cannot write '%s' to the repository", path);
+    return 0;
+}
+
+static int drop(struct brancher *b, const char *path)
+{
+    AUTO(ptr) char *full = NULL;
+    if (asprintf(&full, "%s%s", b->repo->prefix, path) < 0) {
+        full = NULL;
+        return err_set(b->e, ERR_NOMEM, "cannot delete '%s': out of memory", path);
+    }
+    return b->g->git_index_remove(b->index, full, 0) < 0 ? gitlib_fail(b->g, b->e, "cannot delete '%s'", path) : 0;
+}
+
+/* The file as HEAD has it, with the change laid over it. */
+static int lay(struct brancher *b, const struct change_file *f)
+{
+    const struct change *c = b->opt->change;
+    AUTO(buf) struct buf head = BUF_INIT((size_t)CHANGE_FILE_BYTES), merged = BUF_INIT((size_t)CHANGE_DIFF_BYTES * 4);
+    unsigned head_mode = 0;
+    struct span base, now;
+    const char *source = f->base.exists ? f->old_path : f->path;
+    int there = gitrepo_head_blob(b->repo, source, &head, &head_mode, b->e);
+    if (there < 0)
+        return there;
+    struct hash_hex h = hash_bytes(buf_str(&head), head.n);
+    if (f->base.exists && !there) {
+        outcome(b, f->path, APPLY_CONFLICT, "HEAD does not have the file that the task changed: it is not committed");
+        return 0;
+    }
+    bool same = f->base.exists && strcmp(h.s, f->base.hash.s) == 0;
+    if (!f->now.exists) {
+        if (!same) {
+            outcome(b, f->path, APPLY_CONFLICT, "HEAD has another version than the one that the task deleted");
+            return 0;
+        }
+        outcome(b, f->path, APPLY_DONE, "");
+        return drop(b, f->path);
+    }
+    if (change_data(c, &f->now, &now, b->e) < 0)
+        return err_wrap(b->e, "'%s'", f->path);
+    if (strcmp(hash_bytes(now.p, now.n).s, f->now.hash.s) != 0)
+        return err_set(b->e, ERR_IO, "'%s': the kept content does not match its hash", f->path);
+    enum apply_outcome done = APPLY_DONE;
+    if (!f->base.exists && there) {
+        if (strcmp(h.s, f->now.hash.s) != 0) {
+            outcome(b, f->path, APPLY_CONFLICT, "HEAD has a file of this name already");
+            return 0;
+        }
+        done = APPLY_ALREADY;
+    } else if (f->base.exists && !same && strcmp(f->base.hash.s, f->now.hash.s) == 0) {
+        now = buf_span(&head); /* name or mode alone changes */
+        done = APPLY_MERGED;
+    } else if (f->base.exists && !same) {
+        int rc = f->base.binary || f->now.binary || f->base.symlink || f->now.symlink || !f->base.stored ||
+                         content_is_binary(buf_span(&head))
+                     ? 0
+                     : change_data(c, &f->base, &base, b->e);
+        if (rc == 0 && f->base.stored && !f->base.binary && !f->now.binary && !f->now.symlink && !f->base.symlink)
+            rc = merge_text(base, buf_span(&head), now, "HEAD", "the task", &merged, b->e);
+        if (rc < 0)
+            return err_wrap(b->e, "'%s'", f->path);
+        if (rc == 0) {
+            outcome(b, f->path, APPLY_CONFLICT, "HEAD and the task have different versions of the same lines");
+            return 0;
+        }
+        now = buf_span(&merged);
+        done = APPLY_MERGED;
+    }
+    outcome(b, f->path, done, "");
+    if (f->kind == CHANGE_RENAMED && drop(b, f->old_path) < 0)
+        return -(int)b->e->kind;
+    bool keep_mode = f->base.exists && !f->base.symlink && !f->now.symlink && (f->base.mode & 0100) == (f->now.mode & 0100);
+    return put(b, f->path, now, &f->now, keep_mode ? head_mode : 0);
+}
+
+static void add_line(struct buf *out, const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if ((unsigned char)*p >= 0x20 && *p != 0x7f)
+            buf_addc(out, *p);
+    buf_addc(out, '\n');
+}
+
+static int make_message(const struct apply_options *opt, struct buf *out, struct err *e)
+{
+    const struct change *c = opt->change;
+    if (opt->message && *opt->message) {
+        struct span text = span_trim(span_of(opt->message));
+        buf_add_span(out, text);
+        buf_addc(out, '\n');
+    } else if (*c->task) {
+        add_line(out, c->task);
+    } else {
+        buf_addf(out, "Change %s\n", c->id);
+    }
+    for (size_t i = 0; i < opt->trailers.len; i++) {
+        if (i == 0)
+            buf_addc(out, '\n');
+        add_line(out, opt->trailers.items[i]);
+    }
+    return buf_check(out, e);
+}
+
+/* HEAD's commit, or none on a branch without commits. */
+static int read_head(struct brancher *b, git_commit **commit)
+{
+    git_reference *ref = NULL;
+    git_object *object = NULL;
+    git_tree *tree = NULL;
+    *commit = NULL;
+    int rc = b->g->git_repository_head(&ref, b->repo->repo);
+    if (rc == GIT_EUNBORNBRANCH || rc == GIT_ENOTFOUND)
+        return 0;
+    if (rc == 0)
+        rc = b->g->git_reference_peel(&object, ref, GIT_OBJECT_COMMIT);
+    if (ref)
+        b->g->git_reference_free(ref);
+    *commit = (git_commit *)object;
+    if (rc == 0)
+        rc = b->g->git_commit_tree(&tree, *commit);
+    if (rc == 0)
+        rc = b->g->git_index_read_tree(b->index, tree);
+    if (tree)
+        b->g->git_tree_free(tree);
+    return rc < 0 ? gitlib_fail(b->g, b->e, "cannot read HEAD") : 0;
+}
+
+static int write_commit(struct brancher *b, git_commit *parent, const char *refname)
+{
+    const struct git_api *g = b->g;
+    AUTO(buf) struct buf message = BUF_INIT(MESSAGE_BYTES);
+    git_oid tree_id, id;
+    git_tree *tree = NULL;
+    git_signature *who = NULL;
+    git_reference *ref = NULL;
+    if (make_message(b->opt, &message, b->e) < 0)
+        return -(int)b->e->kind;
+    if (g->git_signature_default(&who, b->repo->repo) < 0) {
+        gitlib_fail(g, b->e, "cannot make a commit");
+        err_hint(b->e, "set your name with git config user.name and user.email");
+        return -(int)b->e->kind;
+    }
+    const git_commit *parents[] = { parent };
+    int rc = g->git_index_write_tree_to(&tree_id, b->index, b->repo->repo);
+    if (rc == 0)
+        rc = g->git_tree_lookup(&tree, b->repo->repo, &tree_id);
+    if (rc == 0)
+        rc = g->git_commit_create(&id, b->repo->repo, NULL, who, who, NULL, buf_str(&message), tree, parent ? 1 : 0,
+                                  parents);
+    if (rc == 0) /* the last step: until here nothing refers to what was written */
+        rc = g->git_reference_create(&ref, b->repo->repo, refname, &id, 0, "stead: apply a change");
+    if (rc < 0)
+        gitlib_fail(g, b->e, "cannot make the branch '%s'", b->opt->branch);
+    else
+        (void)g->git_oid_tostr(b->r->commit, sizeof b->r->commit, &id);
+    if (ref)
+        g->git_reference_free(ref);
+    if (tree)
+        g->git_tree_free(tree);
+    g->git_signature_free(who);
+    return rc < 0 ? -(int)b->e->kind : 0;
+}
+
+static int run(struct brancher *b, const char *refname)
+{
+    const struct change *c = b->opt->change;
+    git_commit *head = NULL;
+    int rc = read_head(b, &head);
+    /* deletions first: a file may become a directory */
+    for (int puts = 0; puts < 2; puts++)
+        for (size_t i = 0; rc == 0 && i < c->nfiles; i++)
+            if (c->files[i].now.exists == (puts == 1))
+                rc = lay(b, &c->files[i]);
+    if (rc == 0 && b->r->nconflicts) {
+        const struct apply_file *first = b->r->files;
+        while (first->outcome != APPLY_CONFLICT)
+            first++;
+        rc = err_set(b->e, ERR_CONFLICT, "no branch was made: %zu conflict%s, the first in '%s': %s", b->r->nconflicts,
+                     b->r->nconflicts == 1 ? "" : "s", first->path, first->why);
+    }
+    if (rc == 0 && !b->opt->dry_run)
+        rc = write_commit(b, head, refname);
+    if (head)
+        b->g->git_commit_free(head);
+    return rc;
+}
+
+int apply_branch(const struct apply_options *opt, struct arena *a, struct apply_result *r, struct err *e)
+{
+    AUTO(gitrepo) struct gitrepo *repo = NULL;
+    AUTO(ptr) char *refname = NULL;
+    AUTO(identity) struct identity id = { 0 };
+    git_reference *ref = NULL;
+    int found = gitrepo_open(opt->change->workspace, &repo, e);
+    if (found < 0)
+        return found;
+    if (!found) {
+        err_set(e, ERR_INPUT, "cannot make a branch: '%s' is not in a git repository", opt->change->workspace);
+        err_hint(e, "apply to the working tree instead");
+        return -ERR_INPUT;
+    }
+    if (!opt->branch || asprintf(&refname, "refs/heads/%s", opt->branch) < 0) {
+        refname = NULL;
+        return err_set(e, ERR_INPUT, "cannot make a branch: it has no name");
+    }
+    if (opt->branch[0] == '-' || !repo->g->git_reference_is_valid_name(refname))
+        return err_set(e, ERR_INPUT, "'%s' is not a name for a branch", opt->branch);
+    if (repo->g->git_reference_lookup(&ref, repo->repo, refname) == 0) {
+        repo->g->git_reference_free(ref);
+        return err_set(e, ERR_EXISTS, "the branch '%s' exists already", opt->branch);
+    }
+    struct brancher b = { .opt = opt, .g = repo->g, .repo = repo, .a = a, .r = r, .e = e };
+    *r = (struct apply_result){ .files = arena_array(a, opt->change->nfiles + 1, sizeof *r->files) };
+    if (!r->files)
+        return err_set(e, ERR_NOMEM, "cannot make a branch: out of memory");
+    if (become_owner(repo->g->git_repository_workdir(repo->repo), &id, e) < 0)
+        return -(int)e->kind;
+    if (repo->g->git_index_new(&b.index) < 0)
+        return gitlib_fail(repo->g, e, "cannot make a branch");
+    int rc = run(&b, refname);
+    repo->g->git_index_free(b.index);
+    return rc;
+}
