@@ -6,11 +6,17 @@
 
 #include "cli/command.h"
 
+extern const struct command cmd_change_apply;
+extern const struct command cmd_change_diff;
+extern const struct command cmd_change_discard;
+extern const struct command cmd_change_list;
+extern const struct command cmd_change_show;
 extern const struct command cmd_completion;
 extern const struct command cmd_config_check;
 extern const struct command cmd_config_path;
 extern const struct command cmd_config_show;
 extern const struct command cmd_help;
 extern const struct command cmd_run;
+extern const struct command cmd_undo;
 
 #endif

@@ -5,6 +5,14 @@ const struct command *const commands[] = {
 #ifdef STEAD_TASK
     &cmd_run,
 #endif
+    &cmd_change_list,
+    &cmd_change_show,
+    &cmd_change_diff,
+    &cmd_change_apply,
+    &cmd_change_discard,
+#ifdef STEAD_SANDBOX
+    &cmd_undo,
+#endif
     &cmd_config_show,
     &cmd_config_check,
     &cmd_config_path,
