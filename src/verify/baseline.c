@@ -80,13 +80,14 @@ int baseline_tree_key(const char *workspace, const struct tree_file *files, size
     struct walk w = { 0 };
     struct err ignored = ERR_INIT;
     hash_begin(&w.hash);
-    (void)ignore_create(fd, workspace, &w.ignore, &ignored);
+    if (ignore_create(fd, workspace, &w.ignore, &ignored) < 0)
+        w.ignore = NULL; /* then more files count: safe */
     int r = walk_dir(&w, fd, "", 0);
     ignore_destroy(w.ignore);
     AUTO(buf) struct buf head = BUF_INIT(4096);
     AUTO(fd) int h = path_open_beneath(fd, ".git/HEAD", O_RDONLY, 0, 0);
-    if (h >= 0)
-        (void)file_read_fd(h, "HEAD", 4096, &head, &ignored);
+    if (h >= 0 && file_read_fd(h, "HEAD", 4096, &head, &ignored) < 0)
+        buf_reset(&head);
     hash_add(&w.hash, buf_str(&head), head.n);
     for (size_t i = 0; i < nfiles; i++) {
         int64_t facts[] = { files[i].deleted, files[i].symlink, files[i].mode, (int64_t)files[i].content.n };

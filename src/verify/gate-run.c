@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#define LOG_MODULE "verify"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "sandbox/sandbox.h"
@@ -190,6 +192,14 @@ static void on_output(void *ctx, int stream, struct span data)
         buf_add_span(&c->all, data);
 }
 
+/* What was well-formed of a report counts; that the rest was not is for the log. */
+static void take(const struct reader *rd, struct span text, struct results *r)
+{
+    struct err e = ERR_INIT;
+    if (reader_read(rd, text, r, &e) < 0)
+        log_info("%s", e.text);
+}
+
 static int read_reports(struct bench *b, const struct gate *g, struct results *r, struct cancel *cancel, struct err *e)
 {
     const struct reader *rd = reader_find(g->reader ? g->reader : "junit");
@@ -208,17 +218,16 @@ static int read_reports(struct bench *b, const struct gate *g, struct results *r
         struct err ignored = ERR_INIT;
         buf_reset(&text);
         if (sandbox_read(b->sandbox, buf_str(&path), 0, READER_MAX_BYTES - 1, &text, NULL, &ignored) == 0)
-            (void)reader_read(rd, buf_span(&text), r, &ignored); /* what was well-formed of it counts */
+            take(rd, buf_span(&text), r);
     }
     return 0;
 }
 
 static void understand(const struct gate *g, const struct capture *c, struct results *r)
 {
-    struct err ignored = ERR_INIT;
     const struct reader *rd = g->reader ? reader_find(g->reader) : NULL;
     if (rd && !rd->lines) {
-        (void)reader_read(rd, buf_span(&c->out), r, &ignored);
+        take(rd, buf_span(&c->out), r);
         if (r->ntests + r->nfindings)
             return;
         rd = NULL; /* "error: no such option" in place of the report: look at it */
@@ -226,7 +235,7 @@ static void understand(const struct gate *g, const struct capture *c, struct res
     if (!rd)
         rd = reader_sniff(buf_span(&c->all));
     if (rd)
-        (void)reader_read(rd, buf_span(&c->all), r, &ignored);
+        take(rd, buf_span(&c->all), r);
 }
 
 /* Head and tail of the output, EVIDENCE_BYTES in all. */

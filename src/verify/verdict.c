@@ -2,6 +2,12 @@
 #include "base/utf8.h"
 #include "verify/verify.h"
 
+const char *verify_state_name(enum verify_state s)
+{
+    static const char *const names[] = { [VERIFY_VERIFIED] = "verified", [VERIFY_RED] = "red", [VERIFY_UNVERIFIED] = "unverified" };
+    return names[s];
+}
+
 static json_t *text(const char *s)
 {
     json_t *v = json_string(s ? s : ""); /* NULL when it is not UTF-8 */

@@ -27,12 +27,6 @@ struct run {
     char key[HASH_HEX_SIZE]; /* the base tree's; "" not known yet, "-" not cacheable */
 };
 
-const char *verify_state_name(enum verify_state s)
-{
-    static const char *const names[] = { [VERIFY_VERIFIED] = "verified", [VERIFY_RED] = "red", [VERIFY_UNVERIFIED] = "unverified" };
-    return names[s];
-}
-
 static void run_finish(struct run *r)
 {
     bench_destroy(r->after);
