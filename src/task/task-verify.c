@@ -1,9 +1,5 @@
 #include "task/task-internal.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/mem.h"
 #include "base/path.h"
 
@@ -48,10 +44,7 @@ int task_gates(struct task *t, struct err *e)
     const struct gate *given = explicit_gates(t, &n, e);
     if (!given)
         return -(int)e->kind;
-    AUTO(fd) int fd = open(t->spec.workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(e, "cannot open the workspace '%s'", t->spec.workspace);
-    struct detect_input in = { .workspace_fd = fd, .explicit_gates = given, .nexplicit = n };
+    struct detect_input in = { .base = { .dirs = &t->spec.workspace, .ndirs = 1 }, .explicit_gates = given, .nexplicit = n };
     if (t->change) {
         const char **paths = arena_array(&t->turn, t->change->nfiles + 1, sizeof *paths);
         if (!paths)
@@ -110,6 +103,7 @@ static void fill_spec(struct task *t, struct verify_spec *spec, const char *scra
         .gates = t->gates.items,
         .ngates = t->gates.len,
         .cache_dir = t->cache_dir,
+        .must_pass = t->spec.gates.len > 0, /* the user said that these have to pass */
         .scratch_dir = scratch,
         .on_gate_start = on_gate_start,
         .ctx = t,
@@ -129,9 +123,6 @@ int task_evidence(struct task *t, struct buf *out, struct cancel *cancel, struct
     if (r < 0)
         return r;
     fill_spec(t, &spec, scratch);
-    const char *lower = t->spec.workspace;
-    spec.lowers = &lower;
-    spec.nlowers = 1;
     struct buf text = BUF_INIT(16384);
     r = verify_evidence(&spec, &text, cancel, e);
     if (r > 0) {
@@ -211,8 +202,7 @@ int task_verify(struct task *t, struct span text, struct cancel *cancel, struct 
     r = layer_view(t->layer, NULL, &t->turn, &view, e);
     if (r < 0)
         return err_wrap(e, "preparing the gates");
-    spec.lowers = view.lowers;
-    spec.nlowers = view.nlowers;
+    spec.after = (struct tree){ .dirs = view.lowers, .ndirs = view.nlowers };
     spec.change = rule_files(t, &spec.nchange);
     spec.task = text;
     spec.on_gate = on_gate;
