@@ -1,0 +1,241 @@
+/*
+ * cgroup - memory, processes and CPU for the sandbox as a whole, where we may make a cgroup: version 1 as root,
+ * version 2 in a directory that is delegated to us. Elsewhere only limits per process hold, and that is said.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "base/path.h"
+#include "sandbox/sandbox-internal.h"
+
+#define ROOT "/sys/fs/cgroup"
+#define PREFIX "stead-"
+
+static int put(const char *dir, const char *name, const char *text)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    AUTO(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, text, strlen(text)) < 0 ? -1 : 0;
+}
+
+static int put_i64(const char *dir, const char *name, int64_t v)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%lld", (long long)v);
+    return put(dir, name, text);
+}
+
+/* Our own cgroup in hierarchy `controller` ("" is version 2), as a path below its mount. */
+static bool own_path(const char *controller, char *out, size_t size)
+{
+    struct err ignored;
+    AUTO(buf) struct buf b = BUF_INIT(64 << 10);
+    if (file_read("/proc/self/cgroup", 64 << 10, &b, &ignored) < 0)
+        return false;
+    struct span rest = buf_span(&b), line, id, names;
+    while (span_line(&rest, &line)) {
+        struct span tail = line, name;
+        if (!span_split(&tail, ':', &id) || !span_split(&tail, ':', &names))
+            continue;
+        if (!*controller && !names.n) {
+            (void)snprintf(out, size, "%.*s", (int)tail.n, tail.p);
+            return true;
+        }
+        while (*controller && span_split(&names, ',', &name))
+            if (span_eqs(name, controller)) {
+                (void)snprintf(out, size, "%.*s", (int)tail.n, tail.p);
+                return true;
+            }
+    }
+    return false;
+}
+
+static bool make(struct cgroup *c, const char *parent)
+{
+    static unsigned counter;
+    if (c->n == COUNT_OF(c->paths))
+        return false;
+    char *path = c->paths[c->n];
+    size_t size = sizeof c->paths[0];
+    if (snprintf(path, size, "%s/" PREFIX "%d-%u", parent, (int)getpid(), ++counter) >= (int)size || mkdir(path, 0755) < 0)
+        return false;
+    c->n++;
+    return true;
+}
+
+/* Version 2: beside our own cgroup, because one that holds processes cannot have children with controllers. */
+static bool create_v2(struct cgroup *c, const struct sandbox_limits *l)
+{
+    char own[200], parent[PATH_MAX], probe[PATH_MAX];
+    if (access(ROOT "/cgroup.controllers", F_OK) < 0 || !own_path("", own, sizeof own))
+        return false;
+    char *slash = strrchr(own, '/');
+    if (slash)
+        *slash = '\0';
+    (void)snprintf(parent, sizeof parent, ROOT "%s", own);
+    if (!make(c, parent))
+        return false;
+    const char *dir = c->paths[c->n - 1];
+    (void)snprintf(probe, sizeof probe, "%s/memory.max", dir);
+    if (access(probe, W_OK) < 0) {
+        (void)rmdir(dir);
+        c->n--;
+        return false;
+    }
+    c->version = 2;
+    if (l->memory_bytes > 0) {
+        (void)put_i64(dir, "memory.max", l->memory_bytes);
+        (void)put(dir, "memory.swap.max", "0");
+    }
+    if (l->pids > 0)
+        (void)put_i64(dir, "pids.max", l->pids);
+    if (l->cpus > 0) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "%lld 100000", (long long)(l->cpus * 100000));
+        (void)put(dir, "cpu.max", text);
+    }
+    return true;
+}
+
+static bool make_v1(struct cgroup *c, const char *controller)
+{
+    char own[200], parent[PATH_MAX];
+    if (!own_path(controller, own, sizeof own))
+        return false;
+    (void)snprintf(parent, sizeof parent, ROOT "/%s%s", controller, strcmp(own, "/") == 0 ? "" : own);
+    if (access(parent, W_OK) < 0) /* seen from a cgroup namespace the path may differ */
+        (void)snprintf(parent, sizeof parent, ROOT "/%s", controller);
+    return make(c, parent);
+}
+
+static bool create_v1(struct cgroup *c, const struct sandbox_limits *l)
+{
+    bool memory = l->memory_bytes <= 0, pids = l->pids <= 0;
+    if (l->memory_bytes > 0 && make_v1(c, "memory")) {
+        const char *dir = c->paths[c->n - 1];
+        memory = put_i64(dir, "memory.limit_in_bytes", l->memory_bytes) == 0;
+        (void)put_i64(dir, "memory.memsw.limit_in_bytes", l->memory_bytes);
+    }
+    if (l->pids > 0 && make_v1(c, "pids"))
+        pids = put_i64(c->paths[c->n - 1], "pids.max", l->pids) == 0;
+    if (l->cpus > 0 && make_v1(c, "cpu")) {
+        (void)put_i64(c->paths[c->n - 1], "cpu.cfs_period_us", 100000);
+        (void)put_i64(c->paths[c->n - 1], "cpu.cfs_quota_us", (int64_t)(l->cpus * 100000));
+    }
+    if (c->n)
+        c->version = 1;
+    return memory && pids;
+}
+
+void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf *note)
+{
+    if (!create_v2(c, l) && !create_v1(c, l))
+        buf_adds(note, "no cgroup of our own here: memory and processes are limited per process and identity, not for the sandbox as a "
+                       "whole\n");
+}
+
+int cgroup_enter(struct cgroup *c, pid_t pid)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (put_i64(c->paths[i], "cgroup.procs", pid) < 0)
+            return -1;
+    return 0;
+}
+
+void cgroup_destroy(struct cgroup *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        /* The last process may be leaving still, although it has been waited for: milliseconds. */
+        for (int tries = 0; rmdir(c->paths[i]) < 0 && errno == EBUSY && tries < 50; tries++)
+            (void)usleep(1000);
+    c->n = 0;
+}
+
+int64_t cgroup_oom_kills(const struct cgroup *c)
+{
+    struct err ignored;
+    char path[PATH_MAX];
+    for (size_t i = 0; i < c->n; i++) {
+        AUTO(buf) struct buf b = BUF_INIT(4096);
+        (void)snprintf(path, sizeof path, "%s/%s", c->paths[i], c->version == 2 ? "memory.events" : "memory.oom_control");
+        if (file_read(path, 4096, &b, &ignored) < 0)
+            continue;
+        struct span rest = buf_span(&b), line;
+        while (span_line(&rest, &line)) {
+            int64_t v;
+            if (span_starts(line, "oom_kill ") && parse_i64(span_sub(line, 9, line.n), 0, INT64_MAX, &v, &ignored) >= 0)
+                return v;
+        }
+    }
+    return 0;
+}
+
+void cgroup_describe(struct sandbox_wall *w)
+{
+    struct sandbox_limits l = { .memory_bytes = 64 << 20, .pids = 16 };
+    struct cgroup c = { .n = 0 };
+    AUTO(buf) struct buf note = BUF_INIT(1024);
+    cgroup_create(&c, &l, &note);
+    w->available = !note.n;
+    (void)snprintf(w->detail, sizeof w->detail, w->available ? "version %d, own directories" : "no cgroup may be made here", c.version);
+    if (!w->available)
+        (void)snprintf(w->remedy, sizeof w->remedy, "run in a delegated cgroup: systemd-run --user --scope -p Delegate=yes stead ...");
+    cgroup_destroy(&c);
+}
+
+/* Directories of runs that were killed: named after a process that is no more, and empty. */
+static void sweep_dir(const char *parent)
+{
+    DIR *d = opendir(parent);
+    struct dirent *de;
+    struct err ignored;
+    while (d && (de = readdir(d))) {
+        struct span rest = span_of(de->d_name), pid;
+        int64_t n;
+        if (!span_starts(rest, PREFIX))
+            continue;
+        rest = span_sub(rest, sizeof PREFIX - 1, rest.n);
+        if (span_split(&rest, '-', &pid) && parse_i64(pid, 1, INT_MAX, &n, &ignored) >= 0 && kill((pid_t)n, 0) < 0 && errno == ESRCH)
+            (void)unlinkat(dirfd(d), de->d_name, AT_REMOVEDIR);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
+void cgroup_sweep(void)
+{
+    static const char *const controllers[] = { "memory", "pids", "cpu" };
+    char own[200], path[PATH_MAX];
+    if (own_path("", own, sizeof own)) {
+        char *slash = strrchr(own, '/');
+        if (slash)
+            *slash = '\0';
+        (void)snprintf(path, sizeof path, ROOT "%s", own);
+        sweep_dir(path);
+    }
+    for (size_t i = 0; i < COUNT_OF(controllers); i++) {
+        if (!own_path(controllers[i], own, sizeof own))
+            continue;
+        (void)snprintf(path, sizeof path, ROOT "/%s%s", controllers[i], own);
+        sweep_dir(path);
+        (void)snprintf(path, sizeof path, ROOT "/%s", controllers[i]);
+        sweep_dir(path);
+    }
+}
+
+int sandbox_sweep(const char *state_dir, struct err *e)
+{
+    (void)state_dir;
+    (void)e;
+    cgroup_sweep();
+    return 0;
+}

@@ -1,0 +1,584 @@
+/*
+ * plan - what the inside looks like, as steps for the helper. Policy lives here; the helper only carries it out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "sandbox/sandbox-internal.h"
+
+#define MIB (1ll << 20)
+
+/* System directories: read-only, or the same link as on the host. */
+static const char *const system_dirs[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/snap" };
+
+/* What of /etc programs need to run. Nothing that names secrets, hosts or users of this machine. */
+static const char *const etc_names[] = {
+    "alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version", "fonts", "gai.conf",
+    "inputrc", "java", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
+    "localtime", "lsb-release", "magic", "maven", "mime.types", "os-release", "perl", "pki", "protocols", "python3",
+    "python3.11", "redhat-release", "services", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone", "xml",
+};
+
+/* Toolchains that live below the home directory: the code, never the credentials beside it. */
+static const char *const home_tools[] = {
+    ".asdf/installs", ".asdf/shims", ".bun/bin", ".cargo/bin", ".deno/bin", ".ghcup/bin", ".ghcup/ghc", ".local/bin",
+    ".local/lib", ".local/share/mise/installs", ".local/share/uv/python", ".nvm/versions", ".opam/default", ".pyenv",
+    ".rbenv", ".rustup", ".sdkman/candidates", ".volta/bin", ".volta/tools", "go/bin", "sdk",
+};
+
+static const char *const devices[] = { "null", "zero", "full", "random", "urandom", "tty" };
+
+/* What of /proc tells about the host or acts on it. Most is unreachable for an unprivileged identity anyway. */
+static const char *const proc_masked[] = {
+    "/proc/acpi", "/proc/asound", "/proc/bus", "/proc/cmdline", "/proc/config.gz", "/proc/driver", "/proc/fs", "/proc/iomem",
+    "/proc/ioports", "/proc/irq", "/proc/kallsyms", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/kmsg", "/proc/kpagecgroup",
+    "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats", "/proc/modules", "/proc/pagetypeinfo", "/proc/sched_debug",
+    "/proc/scsi", "/proc/slabinfo", "/proc/swaps", "/proc/sysrq-trigger", "/proc/timer_list", "/proc/vmallocinfo",
+};
+
+static const struct {
+    const char *name, *path;
+} scratch_dirs[] = { { "tmp", "/tmp" }, { "vartmp", "/var/tmp" }, { "run", "/run" }, { "shm", "/dev/shm" } };
+
+/* Names taken over from the host's environment. */
+static const char *const env_names[] = {
+    "LANG", "LANGUAGE", "TZ", "TERM", "COLORTERM", "NO_COLOR", "CARGO_HOME", "RUSTUP_HOME", "PYENV_ROOT", "NVM_DIR",
+    "JAVA_HOME", "GOROOT", "CI", "SOURCE_DATE_EPOCH", "MAKEFLAGS",
+};
+
+void plan_finish(struct plan *p)
+{
+    for (size_t i = 0; i < p->nfds; i++)
+        fd_close(&p->fds[i]);
+    p->nfds = 0;
+    buf_finish(&p->steps);
+    buf_finish(&p->note);
+    free(p->target);
+    free(p->home);
+    p->target = p->home = NULL;
+}
+
+struct row {
+    enum wire_op op;
+    unsigned flags;
+    const char *src, *dst, *data;
+    int fd; /* to attach, owned by the plan; 0: none */
+    int64_t a;
+    int number; /* goes into the fd member where there is no descriptor (RLIMIT) */
+};
+
+static void step(struct plan *p, struct row r)
+{
+    const char *src = r.src ? r.src : "", *dst = r.dst ? r.dst : "", *data = r.data ? r.data : "";
+    struct wire_step w = { .op = (uint16_t)r.op, .flags = (uint16_t)r.flags, .fd = r.number ? r.number : -1, .a = r.a,
+                           .len = (uint32_t)(strlen(src) + strlen(dst) + strlen(data) + 3) };
+    if (r.op == WIRE_OP_RLIMIT)
+        w.fd = r.number;
+    if (r.fd > 0) {
+        if (p->nfds == WIRE_FDS) {
+            (void)close(r.fd);
+            p->steps.failed = ERR_LIMIT;
+            return;
+        }
+        w.fd = (int)p->nfds;
+        p->fds[p->nfds++] = r.fd;
+    }
+    buf_add(&p->steps, &w, sizeof w);
+    buf_add(&p->steps, src, strlen(src) + 1);
+    buf_add(&p->steps, dst, strlen(dst) + 1);
+    buf_add(&p->steps, data, strlen(data) + 1);
+}
+
+int identity_of(const char *workspace, struct identity *out, struct err *e)
+{
+    struct stat st;
+    *out = (struct identity){ .mapped = geteuid() == 0, .inside_uid = geteuid(), .inside_gid = getegid() };
+    if (out->mapped) {
+        if (workspace && stat(workspace, &st) < 0)
+            return err_sys(e, "cannot open the workspace '%s'", workspace);
+        out->inside_uid = workspace && st.st_uid < IDENTITY_COUNT ? st.st_uid : 0;
+        out->inside_gid = workspace && st.st_gid < IDENTITY_COUNT ? st.st_gid : 0;
+    }
+    out->uid = out->mapped ? IDENTITY_BASE + out->inside_uid : out->inside_uid;
+    out->gid = out->mapped ? IDENTITY_BASE + out->inside_gid : out->inside_gid;
+    struct passwd pw, *found = NULL;
+    char space[4096];
+    (void)getpwuid_r(out->inside_uid, &pw, space, sizeof space, &found);
+    const char *home = getenv("HOME");
+    if (!home || home[0] != '/' || !home[1])
+        home = found ? found->pw_dir : "/home/user";
+    (void)snprintf(out->name, sizeof out->name, "%s", found ? found->pw_name : "user");
+    (void)snprintf(out->home, sizeof out->home, "%s", home);
+    for (const char *s = out->name; *s; s++)
+        if (*s == ':' || *s == '\n')
+            return err_set(e, ERR_INPUT, "the user name of %u is malformed", (unsigned)out->inside_uid);
+    return 0;
+}
+
+int sandbox_identity(const char *workspace, uid_t *uid, gid_t *gid, struct err *e)
+{
+    struct identity id;
+    int r = identity_of(workspace, &id, e);
+    if (r < 0)
+        return r;
+    /* Layers on disk are mounted with identities mapped back: what is made inside belongs to the workspace's owner. */
+    *uid = id.inside_uid;
+    *gid = id.inside_gid;
+    return 0;
+}
+
+/*
+ * A host directory or file, opened by us where the mapped identity could not reach it (a root-only parent): a
+ * detached mount, with identities mapped where that is asked for.
+ */
+static int open_detached(const char *path, int userns, bool idmap, bool recursive, struct err *e)
+{
+    AUTO(fd) int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+    if (fd < 0)
+        return err_sys(e, "cannot mount '%s'", path);
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
+    if (idmap && mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0) {
+        int sys = errno;
+        err_sys(e, "cannot map the owners of '%s'", path);
+        if (sys == EINVAL || sys == EPERM || sys == EOPNOTSUPP)
+            e->kind = ERR_UNSUPPORTED;
+        err_hint(e, "its file system has no idmapped mounts: run stead as an ordinary user");
+        return -(int)e->kind;
+    }
+    return take_fd(&fd);
+}
+
+static int bind_row(struct plan *p, int userns, const char *src, const char *dst, unsigned flags, bool idmap, struct err *e)
+{
+    struct row r = { .op = WIRE_OP_BIND, .flags = flags, .src = src, .dst = dst };
+    if (userns >= 0) {
+        int fd = open_detached(src, userns, idmap, !(flags & WIRE_STEP_FLAT) && !idmap, e);
+        if (fd < 0)
+            return fd;
+        r.fd = fd;
+        if (idmap)
+            r.flags |= WIRE_STEP_FLAT;
+    }
+    step(p, r);
+    return 0;
+}
+
+static void plan_system(struct plan *p)
+{
+    char target[PATH_MAX];
+    struct stat st;
+    for (size_t i = 0; i < COUNT_OF(system_dirs); i++) {
+        const char *dir = system_dirs[i];
+        if (lstat(dir, &st) < 0)
+            continue;
+        if (S_ISLNK(st.st_mode)) {
+            ssize_t n = readlink(dir, target, sizeof target - 1);
+            if (n > 0) {
+                target[n] = '\0';
+                step(p, (struct row){ .op = WIRE_OP_LINK, .src = target, .dst = dir });
+            }
+        } else {
+            step(p, (struct row){ .op = WIRE_OP_BIND, .src = dir, .dst = dir, .flags = WIRE_STEP_RO | WIRE_STEP_OPTIONAL });
+        }
+    }
+}
+
+static void plan_file(struct plan *p, const char *path, const char *content)
+{
+    step(p, (struct row){ .op = WIRE_OP_FILE, .dst = path, .data = content, .a = 0644 });
+}
+
+static void plan_etc(struct plan *p, const struct identity *id)
+{
+    char src[256];
+    struct stat st;
+    char target[PATH_MAX];
+    for (size_t i = 0; i < COUNT_OF(etc_names); i++) {
+        (void)snprintf(src, sizeof src, "/etc/%s", etc_names[i]);
+        if (lstat(src, &st) < 0)
+            continue;
+        ssize_t n = S_ISLNK(st.st_mode) ? readlink(src, target, sizeof target - 1) : -1;
+        if (n > 0 && (strncmp(target, "/usr/", 5) == 0 || strncmp(target, "../usr/", 7) == 0)) {
+            target[n] = '\0'; /* into what is mounted already: the link will do, and costs no mount */
+            step(p, (struct row){ .op = WIRE_OP_LINK, .src = target, .dst = src });
+        } else {
+            step(p, (struct row){ .op = WIRE_OP_BIND, .src = src, .dst = src, .flags = WIRE_STEP_RO | WIRE_STEP_OPTIONAL | WIRE_STEP_NOEXEC });
+        }
+    }
+    AUTO(buf) struct buf b = BUF_INIT(4096);
+    unsigned uid = id->inside_uid, gid = id->inside_gid;
+    if (uid)
+        buf_addf(&b, "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n");
+    buf_addf(&b, "%s:x:%u:%u::%s:/bin/sh\n", id->name, uid, gid, id->home);
+    if (uid != 65534)
+        buf_addf(&b, "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    plan_file(p, "/etc/passwd", buf_str(&b));
+    buf_reset(&b);
+    if (gid)
+        buf_addf(&b, "root:x:0:\n");
+    buf_addf(&b, "%s:x:%u:\n", id->name, gid);
+    if (gid != 65534)
+        buf_addf(&b, "nogroup:x:65534:\n");
+    plan_file(p, "/etc/group", buf_str(&b));
+    plan_file(p, "/etc/hosts", "127.0.0.1 localhost stead\n::1 localhost\n");
+    plan_file(p, "/etc/hostname", "stead\n");
+    plan_file(p, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n");
+    plan_file(p, "/etc/resolv.conf", "# no network\n");
+    plan_file(p, "/etc/shells", "/bin/sh\n/bin/bash\n");
+    plan_file(p, "/etc/gitconfig", "[user]\n\tname = stead\n\temail = stead@localhost\n[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n");
+}
+
+static void plan_dev(struct plan *p)
+{
+    char path[64];
+    for (size_t i = 0; i < COUNT_OF(devices); i++) {
+        (void)snprintf(path, sizeof path, "/dev/%s", devices[i]);
+        step(p, (struct row){ .op = WIRE_OP_BIND, .src = path, .dst = path, .flags = WIRE_STEP_DEV | WIRE_STEP_NOEXEC });
+    }
+    step(p, (struct row){ .op = WIRE_OP_DEVPTS, .dst = "/dev/pts" });
+    step(p, (struct row){ .op = WIRE_OP_LINK, .src = "pts/ptmx", .dst = "/dev/ptmx" });
+    step(p, (struct row){ .op = WIRE_OP_LINK, .src = "/proc/self/fd", .dst = "/dev/fd" });
+    step(p, (struct row){ .op = WIRE_OP_LINK, .src = "/proc/self/fd/0", .dst = "/dev/stdin" });
+    step(p, (struct row){ .op = WIRE_OP_LINK, .src = "/proc/self/fd/1", .dst = "/dev/stdout" });
+    step(p, (struct row){ .op = WIRE_OP_LINK, .src = "/proc/self/fd/2", .dst = "/dev/stderr" });
+}
+
+static void plan_proc(struct plan *p)
+{
+    step(p, (struct row){ .op = WIRE_OP_PROC, .dst = "/proc", .flags = WIRE_STEP_NOEXEC });
+    step(p, (struct row){ .op = WIRE_OP_READONLY, .dst = "/proc/sys" });
+    for (size_t i = 0; i < COUNT_OF(proc_masked); i++)
+        if (access(proc_masked[i], F_OK) == 0) /* the host's proc has the same names: saves a failing step each */
+            step(p, (struct row){ .op = WIRE_OP_MASK, .dst = proc_masked[i], .flags = WIRE_STEP_OPTIONAL });
+}
+
+/* One tmpfs with one limit behind everything that is private and gone at the end. */
+static void plan_scratch(struct plan *p, const struct identity *id, const struct sandbox_limits *l)
+{
+    char options[128], src[64];
+    long long bytes = l->scratch_bytes ? l->scratch_bytes : 1024 * MIB, inodes = l->inodes ? l->inodes : 1000000;
+    (void)snprintf(options, sizeof options, "mode=755,size=%lld,nr_inodes=%lld", bytes < 0 ? 0 : bytes, inodes < 0 ? 0 : inodes);
+    step(p, (struct row){ .op = WIRE_OP_TMPFS, .dst = WIRE_PRIVATE "/s", .data = options });
+    for (size_t i = 0; i < COUNT_OF(scratch_dirs); i++) {
+        (void)snprintf(src, sizeof src, WIRE_PRIVATE "/s/%s", scratch_dirs[i].name);
+        step(p, (struct row){ .op = WIRE_OP_DIR, .dst = src, .a = i == 2 ? 0755 : 01777 });
+        step(p, (struct row){ .op = WIRE_OP_INNER, .src = src, .dst = scratch_dirs[i].path });
+        step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = scratch_dirs[i].path });
+    }
+    step(p, (struct row){ .op = WIRE_OP_DIR, .dst = WIRE_PRIVATE "/s/home", .a = 0755 });
+    step(p, (struct row){ .op = WIRE_OP_INNER, .src = WIRE_PRIVATE "/s/home", .dst = id->home });
+    step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = id->home });
+}
+
+static int plan_tools(struct plan *p, const struct identity *id, int userns, struct err *e)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    for (size_t i = 0; i < COUNT_OF(home_tools); i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", id->home, home_tools[i]);
+        if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+            continue;
+        int r = bind_row(p, userns, path, path, WIRE_STEP_RO | WIRE_STEP_OPTIONAL, false, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The longest directory that holds all of them, grown one path at a time. */
+static void common_add(char **common, const char *path)
+{
+    if (!*common) {
+        *common = strdup(path);
+        if (*common && strrchr(*common, '/') > *common)
+            *strrchr(*common, '/') = '\0';
+        return;
+    }
+    for (;;) {
+        size_t n = strlen(*common);
+        if (strncmp(*common, path, n) == 0 && path[n] == '/')
+            return;
+        char *slash = strrchr(*common, '/');
+        if (!slash || slash == *common)
+            return;
+        *slash = '\0';
+    }
+}
+
+static bool on_tmpfs(const char *path)
+{
+    return strncmp(path, "tmpfs", 5) == 0 && (!path[5] || path[5] == ':');
+}
+
+/* The name of a layer as the helper sees it from its private directory. */
+static int layer_name(const char *path, bool work, const char *home, struct buf *out, struct buf *dirs, struct err *e)
+{
+    for (const char *s = path; *s; s++)
+        if (*s == ',' || *s == ':' || *s == '\\')
+            if (!on_tmpfs(path) || s != path + 5)
+                return err_set(e, ERR_UNSUPPORTED, "layer directory '%s' has a comma, colon or backslash in its name", path);
+    if (on_tmpfs(path)) {
+        const char *name = path[5] ? path + 6 : work ? "w0" : "u0";
+        if (!path_is_safe_relative(name))
+            return err_set(e, ERR_INPUT, "layer name '%s' is not a name on a tmpfs", path);
+        buf_addf(out, "t/%s", name);
+        if (dirs) {
+            buf_addf(dirs, "t/%s", name);
+            buf_addc(dirs, '\0');
+        }
+        return 0;
+    }
+    size_t n = home ? strlen(home) : 0;
+    if (!n || strncmp(path, home, n) != 0 || path[n] != '/')
+        return err_set(e, ERR_UNSUPPORTED, "layer directory '%s' does not lie below '%s'", path, home ? home : "(none)");
+    buf_addf(out, "l/%s", path + n + 1);
+    return 0;
+}
+
+int plan_overlay_options(const struct sandbox_overlay *o, const char *home, struct buf *options, struct buf *dirs, struct err *e)
+{
+    int r = 0;
+    buf_adds(options, "lowerdir=");
+    for (size_t i = 0; i + 1 < o->nlowers && r >= 0; i++) {
+        r = layer_name(o->lowers[i], false, home, options, NULL, e);
+        buf_addc(options, ':');
+    }
+    buf_adds(options, "w");
+    if (r >= 0 && o->upper) {
+        buf_adds(options, ",upperdir=");
+        r = layer_name(o->upper, false, home, options, dirs, e);
+        if (r >= 0) {
+            buf_adds(options, ",workdir=");
+            r = layer_name(o->work ? o->work : "tmpfs", true, home, options, dirs, e);
+        }
+    }
+    if (r < 0)
+        return r;
+    buf_adds(options, ",userxattr");
+    if (options->n > 4000) /* one page of mount options */
+        return err_set(e, ERR_LIMIT, "too many layers: their names fill more than a page of mount options");
+    return buf_check(options, e);
+}
+
+/* The root of an upper directory becomes the workspace's root inside: its owner and mode count. */
+int plan_prepare_upper(const struct sandbox_overlay *o, const char *workspace, const struct identity *id, struct err *e)
+{
+    struct stat st;
+    if (!o->upper || on_tmpfs(o->upper))
+        return 0;
+    if (stat(workspace, &st) < 0)
+        return err_sys(e, "cannot open the workspace '%s'", workspace);
+    if (chmod(o->upper, st.st_mode & 0777) < 0)
+        return err_sys(e, "cannot prepare the layer '%s'", o->upper);
+    if (id->mapped && (chown(o->upper, id->inside_uid, id->inside_gid) < 0 || chown(o->work, id->inside_uid, id->inside_gid) < 0))
+        return err_sys(e, "cannot prepare the layer '%s'", o->upper);
+    return 0;
+}
+
+static int plan_layers(const struct sandbox_spec *spec, const struct identity *id, int userns, struct plan *p, struct err *e)
+{
+    const struct sandbox_overlay *o = &spec->overlay;
+    char data[160];
+    for (size_t i = 0; i + 1 < o->nlowers; i++)
+        if (!on_tmpfs(o->lowers[i]))
+            common_add(&p->home, o->lowers[i]);
+    p->tmpfs = o->upper && on_tmpfs(o->upper);
+    if (o->upper && !p->tmpfs) {
+        if (!o->work)
+            return err_set(e, ERR_INTERNAL, "an upper layer needs a work directory");
+        common_add(&p->home, o->upper);
+        common_add(&p->home, o->work);
+    }
+    int r = plan_prepare_upper(o, spec->workspace, id, e);
+    if (r >= 0)
+        r = bind_row(p, userns, o->lowers[o->nlowers - 1], WIRE_PRIVATE "/w", WIRE_STEP_RO | WIRE_STEP_FLAT, true, e);
+    if (r >= 0 && p->home)
+        r = bind_row(p, userns, p->home, WIRE_PRIVATE "/l", WIRE_STEP_FLAT, true, e);
+    if (r < 0)
+        return r;
+    long long bytes = spec->limits.disk_bytes ? spec->limits.disk_bytes : 8192 * MIB;
+    long long inodes = spec->limits.inodes ? spec->limits.inodes : 1000000;
+    if (p->tmpfs) {
+        (void)snprintf(data, sizeof data, "mode=755,size=%lld,nr_inodes=%lld", bytes < 0 ? 0 : bytes, inodes < 0 ? 0 : inodes);
+        step(p, (struct row){ .op = WIRE_OP_TMPFS, .dst = WIRE_PRIVATE "/t", .data = data, .flags = WIRE_STEP_SEND });
+    } else if (o->upper && bytes > 0) {
+        step(p, (struct row){ .op = WIRE_OP_WATCH, .dst = "l", .a = bytes });
+    }
+    AUTO(buf) struct buf options = BUF_INIT(1 << 20);
+    AUTO(buf) struct buf dirs = BUF_INIT(4096);
+    r = plan_overlay_options(o, p->home, &options, &dirs, e);
+    if (r < 0)
+        return r;
+    struct stat st;
+    if (stat(spec->workspace, &st) < 0)
+        return err_sys(e, "cannot open the workspace '%s'", spec->workspace);
+    for (size_t at = 0; at < dirs.n; at += strlen(dirs.p + at) + 1) {
+        (void)snprintf(data, sizeof data, WIRE_PRIVATE "/%s", dirs.p + at);
+        step(p, (struct row){ .op = WIRE_OP_DIR, .dst = data, .a = at ? 0755 : (int64_t)(st.st_mode & 0777) });
+    }
+    p->overlay = o->upper;
+    step(p, (struct row){ .op = WIRE_OP_OVERLAY, .dst = p->target, .data = buf_str(&options) });
+    if (o->upper)
+        step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = p->target });
+    return 0;
+}
+
+static int plan_workspace(const struct sandbox_spec *spec, const struct identity *id, int userns, struct plan *p, struct err *e)
+{
+    const struct sandbox_overlay *o = &spec->overlay;
+    if (o->nlowers > 1 || o->upper)
+        return plan_layers(spec, id, userns, p, e);
+    const char *src = o->bind ? o->bind : o->nlowers ? o->lowers[0] : spec->workspace;
+    bool rw = o->bind && o->bind_rw;
+    int r = bind_row(p, userns, src, p->target, (rw ? 0 : WIRE_STEP_RO) | WIRE_STEP_FLAT, true, e);
+    if (r >= 0 && rw)
+        step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = p->target });
+    return r;
+}
+
+static int plan_mounts(const struct sandbox_spec *spec, int userns, struct plan *p, struct err *e)
+{
+    size_t n = strlen(p->target);
+    for (size_t i = 0; i < spec->nmounts; i++) {
+        const struct sandbox_mount *m = &spec->mounts[i];
+        const char *dst = m->dst ? m->dst : m->src;
+        struct stat st;
+        if (m->src[0] != '/' || dst[0] != '/' || strstr(dst, "/../"))
+            return err_set(e, ERR_USAGE, "mount '%s': both sides must be absolute paths", m->src);
+        if (strncmp(dst, p->target, n) == 0 && (!dst[n] || dst[n] == '/'))
+            return err_set(e, ERR_USAGE, "mount '%s': '%s' lies in the workspace; mount it beside", m->src, dst);
+        if (stat(m->src, &st) < 0)
+            return err_sys(e, "mount '%s'", m->src);
+        int r = bind_row(p, userns, m->src, dst, m->rw ? 0 : WIRE_STEP_RO, true, e);
+        if (r < 0)
+            return r;
+        if (m->rw)
+            step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = dst });
+    }
+    return 0;
+}
+
+/* A workspace that is or holds the home directory would carry every credential inside. */
+static int refuse_dangerous(const char *workspace, const struct identity *id, struct err *e)
+{
+    static const char *const never[] = { "/", "/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root/.ssh", "/run", "/sbin", "/sys", "/usr", "/var" };
+    size_t n = strlen(workspace);
+    for (size_t i = 0; i < COUNT_OF(never); i++)
+        if (strcmp(workspace, never[i]) == 0) {
+            err_set(e, ERR_DENIED, "'%s' cannot be a workspace", workspace);
+            err_hint(e, "start in the directory of a project, or name it with -C");
+            return -ERR_DENIED;
+        }
+    if (strncmp(id->home, workspace, n) == 0 && (!id->home[n] || id->home[n] == '/')) {
+        err_set(e, ERR_DENIED, "the workspace '%s' holds your home directory: keys and tokens in it would be readable inside", workspace);
+        err_hint(e, "start in the directory of a project, or name it with -C");
+        return -ERR_DENIED;
+    }
+    return 0;
+}
+
+static void plan_limits(const struct sandbox_limits *l, struct plan *p)
+{
+    const struct {
+        int resource;
+        int64_t value;
+    } rows[] = {
+        { RLIMIT_CORE, 0 },
+        { RLIMIT_NPROC, l->pids < 0 ? -1 : l->pids ? l->pids : 1024 },
+        { RLIMIT_NOFILE, 65536 },
+        { RLIMIT_MEMLOCK, 8 * MIB },
+        { RLIMIT_MSGQUEUE, 819200 },
+        { RLIMIT_SIGPENDING, 8192 },
+        { RLIMIT_RTPRIO, 0 },
+        { RLIMIT_FSIZE, l->disk_bytes < 0 ? -1 : l->disk_bytes ? l->disk_bytes : 8192 * MIB },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].value >= 0)
+            step(p, (struct row){ .op = WIRE_OP_RLIMIT, .number = rows[i].resource, .a = rows[i].value, .flags = WIRE_STEP_OPTIONAL });
+}
+
+int plan_make(const struct sandbox_spec *spec, const struct identity *id, int userns, struct plan *p, struct err *e)
+{
+    *p = (struct plan){ .steps = BUF_INIT(WIRE_INLINE), .note = BUF_INIT(4096) };
+    p->target = strdup(spec->overlay.target ? spec->overlay.target : spec->workspace);
+    if (!p->target)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    int r = refuse_dangerous(p->target, id, e);
+    if (r < 0)
+        return r;
+    plan_system(p);
+    plan_etc(p, id);
+    plan_dev(p);
+    plan_proc(p);
+    plan_scratch(p, id, &spec->limits);
+    r = plan_workspace(spec, id, userns, p, e);
+    if (r >= 0)
+        r = plan_tools(p, id, userns, e);
+    if (r >= 0)
+        r = plan_mounts(spec, userns, p, e);
+    if (r < 0)
+        return r;
+    step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = "/dev" });
+    step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = "/proc" });
+    step(p, (struct row){ .op = WIRE_OP_COVER });
+    step(p, (struct row){ .op = WIRE_OP_READONLY, .dst = "/" });
+    step(p, (struct row){ .op = WIRE_OP_LOOPBACK });
+    step(p, (struct row){ .op = WIRE_OP_HOSTNAME, .src = "stead" });
+    plan_limits(&spec->limits, p);
+    return buf_check(&p->steps, e);
+}
+
+static void env_set(struct arena *a, const char **rows, size_t *n, size_t max, const char *row)
+{
+    const char *eq = row ? strchr(row, '=') : NULL;
+    if (!eq)
+        return;
+    for (size_t i = 0; i < *n; i++)
+        if (strncmp(rows[i], row, (size_t)(eq - row) + 1) == 0) {
+            rows[i] = row;
+            return;
+        }
+    if (*n < max)
+        rows[(*n)++] = row;
+    (void)a;
+}
+
+int plan_environment(const struct sandbox_spec *spec, const struct identity *id, struct arena *a, const char *const **out, struct err *e)
+{
+    enum { MAX = 256 };
+    const char **rows = arena_array(a, MAX + 1, sizeof *rows);
+    size_t n = 0;
+    if (!rows)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    const char *path = getenv("PATH");
+    env_set(a, rows, &n, MAX, arena_printf(a, "PATH=%s", path && *path ? path : "/usr/local/bin:/usr/bin:/bin"));
+    env_set(a, rows, &n, MAX, arena_printf(a, "HOME=%s", id->home));
+    env_set(a, rows, &n, MAX, arena_printf(a, "USER=%s", id->name));
+    env_set(a, rows, &n, MAX, arena_printf(a, "LOGNAME=%s", id->name));
+    env_set(a, rows, &n, MAX, "SHELL=/bin/sh");
+    env_set(a, rows, &n, MAX, "TMPDIR=/tmp");
+    env_set(a, rows, &n, MAX, "STEAD_SANDBOX=1");
+    for (size_t i = 0; i < COUNT_OF(env_names); i++)
+        if (getenv(env_names[i]))
+            env_set(a, rows, &n, MAX, arena_printf(a, "%s=%s", env_names[i], getenv(env_names[i])));
+    for (char **s = environ; s && *s; s++)
+        if (strncmp(*s, "LC_", 3) == 0)
+            env_set(a, rows, &n, MAX, arena_strdup(a, *s));
+    for (const char *const *s = spec->env_keep; s && *s; s++)
+        if (getenv(*s))
+            env_set(a, rows, &n, MAX, arena_printf(a, "%s=%s", *s, getenv(*s)));
+    for (const char *const *s = spec->env; s && *s; s++)
+        env_set(a, rows, &n, MAX, arena_strdup(a, *s));
+    *out = rows;
+    return 0;
+}
