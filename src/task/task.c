@@ -125,12 +125,6 @@ static int open_sandbox(struct task *t, const char *layer_to_reopen, struct err 
     sandbox_destroy(t->sandbox);
     t->sandbox = NULL;
     if (!t->layer) {
-        if (geteuid() == 0) {
-            r = sandbox_identity(t->spec.workspace, &opt.owner_uid, &opt.owner_gid, e);
-            if (r < 0)
-                return r;
-            opt.chown_upper = true;
-        }
         r = layer_to_reopen && layer_to_reopen[0] ? layer_open(t->state_dir, layer_to_reopen, &t->layer, e)
                                                   : layer_create(t->spec.workspace, t->state_dir, &opt, &t->layer, e);
         if (r < 0)
