@@ -317,19 +317,19 @@ static int start(struct sandbox *sb, const struct sandbox_spec *spec, struct err
     r = native_spawn(&sb->id, &sb->cgroup, &sb->p, &userns, e);
     if (r < 0)
         return r;
-    AUTO(plan) struct plan plan = { .steps = BUF_INIT(0) };
-    r = plan_make(&s, &sb->id, userns, &plan, e);
+    AUTO(layout) struct layout layout = { .steps = BUF_INIT(0) };
+    r = layout_make(&s, &sb->id, userns, &layout, e);
     if (r < 0)
         return r;
-    sb->target = TAKE(plan.target);
-    sb->layers = TAKE(plan.home);
-    r = plan_environment(spec, &sb->id, &sb->arena, &sb->env, e);
+    sb->target = TAKE(layout.target);
+    sb->layers = TAKE(layout.home);
+    r = layout_environment(spec, &sb->id, &sb->arena, &sb->env, e);
     if (r >= 0)
-        r = send_record(sb, &(struct wire){ .type = WIRE_STEPS }, plan.steps.p, plan.steps.n, NULL, 0, plan.fds, plan.nfds, e);
+        r = send_record(sb, &(struct wire){ .type = WIRE_STEPS }, layout.steps.p, layout.steps.n, NULL, 0, layout.fds, layout.nfds, e);
     if (r >= 0)
-        r = send_filters(sb, spec->exceptions, plan.overlay, e);
+        r = send_filters(sb, spec->exceptions, layout.overlay, e);
     if (r >= 0)
-        r = client_send(sb, &(struct wire){ .type = WIRE_GO, .a = plan.overlay ? WIRE_GO_NOTIFY : 0 }, NULL, 0, NULL, 0, e);
+        r = client_send(sb, &(struct wire){ .type = WIRE_GO, .a = layout.overlay ? WIRE_GO_NOTIFY : 0 }, NULL, 0, NULL, 0, e);
     /* A helper that failed at an early step has said so, whatever became of what we sent after it. */
     if (r >= 0 || e->kind == ERR_UNAVAILABLE)
         r = wait_ready(sb, e);
@@ -434,9 +434,9 @@ int sandbox_checkpoint(struct sandbox *sb, const struct sandbox_overlay *next, s
     AUTO(buf) struct buf request = BUF_INIT(1 << 20);
     if (!next->upper || !next->nlowers)
         return err_set(e, ERR_INTERNAL, "a checkpoint needs lower layers and an upper one");
-    int r = plan_prepare_upper(next, sb->workspace, &sb->id, e);
+    int r = layout_prepare_upper(next, sb->workspace, &sb->id, e);
     if (r >= 0)
-        r = plan_overlay_options(next, sb->layers, &options, &dirs, e);
+        r = layout_overlay_options(next, sb->layers, &options, &dirs, e);
     if (r < 0)
         return err_wrap(e, "checkpoint");
     buf_add(&request, sb->target, strlen(sb->target) + 1);

@@ -1,5 +1,5 @@
 /*
- * sandbox-internal - what the files of this folder share. Reading order: sandbox.h, plan.c (what is mounted),
+ * sandbox-internal - what the files of this folder share. Reading order: sandbox.h, layout.c (what is mounted),
  * native.c (how it starts), client.c (requests), files.c, cgroup.c, check.c.
  */
 #ifndef STEAD_SANDBOX_SANDBOX_INTERNAL_H
@@ -24,7 +24,7 @@ struct identity {
 int identity_of(const char *workspace, struct identity *out, struct err *e) WARN_UNUSED;
 
 /* What the helper is told to do, and the descriptors that go with it. */
-struct plan {
+struct layout {
     struct buf steps;
     int fds[WIRE_FDS];
     size_t nfds;
@@ -34,20 +34,20 @@ struct plan {
     bool overlay;      /* writable overlay: renames need the remedy */
     struct buf note;
 };
-void plan_finish(struct plan *p);
-static inline void plan_auto(struct plan *p)
+void layout_finish(struct layout *p);
+static inline void layout_auto(struct layout *p)
 {
-    plan_finish(p);
+    layout_finish(p);
 }
 /* userns: the sandbox's user namespace, for idmapped mounts; -1 when not started as root. */
-int plan_make(const struct sandbox_spec *spec, const struct identity *id, int userns, struct plan *p, struct err *e) WARN_UNUSED;
+int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, struct layout *p, struct err *e) WARN_UNUSED;
 /* Options of the overlay mount, with names as the helper sees them; `dirs`: NUL-terminated names to make on the tmpfs. */
-int plan_overlay_options(const struct sandbox_overlay *o, const char *home, struct buf *options, struct buf *dirs,
+int layout_overlay_options(const struct sandbox_overlay *o, const char *home, struct buf *options, struct buf *dirs,
                          struct err *e) WARN_UNUSED;
 /* Give upper and work directories to the inside. */
-int plan_prepare_upper(const struct sandbox_overlay *o, const char *workspace, const struct identity *id, struct err *e) WARN_UNUSED;
+int layout_prepare_upper(const struct sandbox_overlay *o, const char *workspace, const struct identity *id, struct err *e) WARN_UNUSED;
 /* Environment for commands: the allow-list, then the spec's. */
-int plan_environment(const struct sandbox_spec *spec, const struct identity *id, struct arena *a, const char *const **out,
+int layout_environment(const struct sandbox_spec *spec, const struct identity *id, struct arena *a, const char *const **out,
                      struct err *e) WARN_UNUSED;
 
 /* cgroup.c: limits over the whole sandbox. */

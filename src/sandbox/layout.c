@@ -1,5 +1,5 @@
 /*
- * plan - what the inside looks like, as steps for the helper. Policy lives here; the helper only carries it out.
+ * layout - what the inside looks like, as steps for the helper. Policy lives here; the helper only carries it out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +56,7 @@ static const char *const env_names[] = {
     "JAVA_HOME", "GOROOT", "CI", "SOURCE_DATE_EPOCH", "MAKEFLAGS",
 };
 
-void plan_finish(struct plan *p)
+void layout_finish(struct layout *p)
 {
     for (size_t i = 0; i < p->nfds; i++)
         fd_close(&p->fds[i]);
@@ -72,12 +72,12 @@ struct row {
     enum wire_op op;
     unsigned flags;
     const char *src, *dst, *data;
-    int fd; /* to attach, owned by the plan; 0: none */
+    int fd; /* to attach, owned by the layout; 0: none */
     int64_t a;
     int number; /* goes into the fd member where there is no descriptor (RLIMIT) */
 };
 
-static void step(struct plan *p, struct row r)
+static void step(struct layout *p, struct row r)
 {
     const char *src = r.src ? r.src : "", *dst = r.dst ? r.dst : "", *data = r.data ? r.data : "";
     struct wire_step w = { .op = (uint16_t)r.op, .flags = (uint16_t)r.flags, .fd = r.number ? r.number : -1, .a = r.a,
@@ -158,7 +158,7 @@ static int open_detached(const char *path, int userns, bool idmap, bool recursiv
     return take_fd(&fd);
 }
 
-static int bind_row(struct plan *p, int userns, const char *src, const char *dst, unsigned flags, bool idmap, struct err *e)
+static int bind_row(struct layout *p, int userns, const char *src, const char *dst, unsigned flags, bool idmap, struct err *e)
 {
     struct row r = { .op = WIRE_OP_BIND, .flags = flags, .src = src, .dst = dst };
     if (userns >= 0) {
@@ -173,7 +173,7 @@ static int bind_row(struct plan *p, int userns, const char *src, const char *dst
     return 0;
 }
 
-static void plan_system(struct plan *p)
+static void layout_system(struct layout *p)
 {
     char target[PATH_MAX];
     struct stat st;
@@ -193,12 +193,12 @@ static void plan_system(struct plan *p)
     }
 }
 
-static void plan_file(struct plan *p, const char *path, const char *content)
+static void layout_file(struct layout *p, const char *path, const char *content)
 {
     step(p, (struct row){ .op = WIRE_OP_FILE, .dst = path, .data = content, .a = 0644 });
 }
 
-static void plan_etc(struct plan *p, const struct identity *id)
+static void layout_etc(struct layout *p, const struct identity *id)
 {
     char src[256];
     struct stat st;
@@ -222,23 +222,23 @@ static void plan_etc(struct plan *p, const struct identity *id)
     buf_addf(&b, "%s:x:%u:%u::%s:/bin/sh\n", id->name, uid, gid, id->home);
     if (uid != 65534)
         buf_addf(&b, "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
-    plan_file(p, "/etc/passwd", buf_str(&b));
+    layout_file(p, "/etc/passwd", buf_str(&b));
     buf_reset(&b);
     if (gid)
         buf_addf(&b, "root:x:0:\n");
     buf_addf(&b, "%s:x:%u:\n", id->name, gid);
     if (gid != 65534)
         buf_addf(&b, "nogroup:x:65534:\n");
-    plan_file(p, "/etc/group", buf_str(&b));
-    plan_file(p, "/etc/hosts", "127.0.0.1 localhost stead\n::1 localhost\n");
-    plan_file(p, "/etc/hostname", "stead\n");
-    plan_file(p, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n");
-    plan_file(p, "/etc/resolv.conf", "# no network\n");
-    plan_file(p, "/etc/shells", "/bin/sh\n/bin/bash\n");
-    plan_file(p, "/etc/gitconfig", "[user]\n\tname = stead\n\temail = stead@localhost\n[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n");
+    layout_file(p, "/etc/group", buf_str(&b));
+    layout_file(p, "/etc/hosts", "127.0.0.1 localhost stead\n::1 localhost\n");
+    layout_file(p, "/etc/hostname", "stead\n");
+    layout_file(p, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n");
+    layout_file(p, "/etc/resolv.conf", "# no network\n");
+    layout_file(p, "/etc/shells", "/bin/sh\n/bin/bash\n");
+    layout_file(p, "/etc/gitconfig", "[user]\n\tname = stead\n\temail = stead@localhost\n[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n");
 }
 
-static void plan_dev(struct plan *p)
+static void layout_dev(struct layout *p)
 {
     char path[64];
     for (size_t i = 0; i < COUNT_OF(devices); i++) {
@@ -253,7 +253,7 @@ static void plan_dev(struct plan *p)
     step(p, (struct row){ .op = WIRE_OP_LINK, .src = "/proc/self/fd/2", .dst = "/dev/stderr" });
 }
 
-static void plan_proc(struct plan *p)
+static void layout_proc(struct layout *p)
 {
     step(p, (struct row){ .op = WIRE_OP_PROC, .dst = "/proc", .flags = WIRE_STEP_NOEXEC });
     step(p, (struct row){ .op = WIRE_OP_READONLY, .dst = "/proc/sys" });
@@ -263,7 +263,7 @@ static void plan_proc(struct plan *p)
 }
 
 /* One tmpfs with one limit behind everything that is private and gone at the end. */
-static void plan_scratch(struct plan *p, const struct identity *id, const struct sandbox_limits *l)
+static void layout_scratch(struct layout *p, const struct identity *id, const struct sandbox_limits *l)
 {
     char options[128], src[64];
     long long bytes = l->scratch_bytes ? l->scratch_bytes : 1024 * MIB, inodes = l->inodes ? l->inodes : 1000000;
@@ -280,7 +280,7 @@ static void plan_scratch(struct plan *p, const struct identity *id, const struct
     step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = id->home });
 }
 
-static int plan_tools(struct plan *p, const struct identity *id, int userns, struct err *e)
+static int layout_tools(struct layout *p, const struct identity *id, int userns, struct err *e)
 {
     char path[PATH_MAX];
     struct stat st;
@@ -345,7 +345,7 @@ static int layer_name(const char *path, bool work, const char *home, struct buf 
     return 0;
 }
 
-int plan_overlay_options(const struct sandbox_overlay *o, const char *home, struct buf *options, struct buf *dirs, struct err *e)
+int layout_overlay_options(const struct sandbox_overlay *o, const char *home, struct buf *options, struct buf *dirs, struct err *e)
 {
     int r = 0;
     buf_adds(options, "lowerdir=");
@@ -371,7 +371,7 @@ int plan_overlay_options(const struct sandbox_overlay *o, const char *home, stru
 }
 
 /* The root of an upper directory becomes the workspace's root inside: its owner and mode count. */
-int plan_prepare_upper(const struct sandbox_overlay *o, const char *workspace, const struct identity *id, struct err *e)
+int layout_prepare_upper(const struct sandbox_overlay *o, const char *workspace, const struct identity *id, struct err *e)
 {
     struct stat st;
     if (!o->upper || on_tmpfs(o->upper))
@@ -385,7 +385,7 @@ int plan_prepare_upper(const struct sandbox_overlay *o, const char *workspace, c
     return 0;
 }
 
-static int plan_layers(const struct sandbox_spec *spec, const struct identity *id, int userns, struct plan *p, struct err *e)
+static int layout_layers(const struct sandbox_spec *spec, const struct identity *id, int userns, struct layout *p, struct err *e)
 {
     const struct sandbox_overlay *o = &spec->overlay;
     char data[160];
@@ -399,7 +399,7 @@ static int plan_layers(const struct sandbox_spec *spec, const struct identity *i
         common_add(&p->home, o->upper);
         common_add(&p->home, o->work);
     }
-    int r = plan_prepare_upper(o, spec->workspace, id, e);
+    int r = layout_prepare_upper(o, spec->workspace, id, e);
     if (r >= 0)
         r = bind_row(p, userns, o->lowers[o->nlowers - 1], WIRE_PRIVATE "/w", WIRE_STEP_RO | WIRE_STEP_FLAT, true, e);
     if (r >= 0 && p->home)
@@ -416,7 +416,7 @@ static int plan_layers(const struct sandbox_spec *spec, const struct identity *i
     }
     AUTO(buf) struct buf options = BUF_INIT(1 << 20);
     AUTO(buf) struct buf dirs = BUF_INIT(4096);
-    r = plan_overlay_options(o, p->home, &options, &dirs, e);
+    r = layout_overlay_options(o, p->home, &options, &dirs, e);
     if (r < 0)
         return r;
     struct stat st;
@@ -433,11 +433,11 @@ static int plan_layers(const struct sandbox_spec *spec, const struct identity *i
     return 0;
 }
 
-static int plan_workspace(const struct sandbox_spec *spec, const struct identity *id, int userns, struct plan *p, struct err *e)
+static int layout_workspace(const struct sandbox_spec *spec, const struct identity *id, int userns, struct layout *p, struct err *e)
 {
     const struct sandbox_overlay *o = &spec->overlay;
     if (o->nlowers > 1 || o->upper)
-        return plan_layers(spec, id, userns, p, e);
+        return layout_layers(spec, id, userns, p, e);
     const char *src = o->bind ? o->bind : o->nlowers ? o->lowers[0] : spec->workspace;
     bool rw = o->bind && o->bind_rw;
     int r = bind_row(p, userns, src, p->target, (rw ? 0 : WIRE_STEP_RO) | WIRE_STEP_FLAT, true, e);
@@ -446,7 +446,7 @@ static int plan_workspace(const struct sandbox_spec *spec, const struct identity
     return r;
 }
 
-static int plan_mounts(const struct sandbox_spec *spec, int userns, struct plan *p, struct err *e)
+static int layout_mounts(const struct sandbox_spec *spec, int userns, struct layout *p, struct err *e)
 {
     size_t n = strlen(p->target);
     for (size_t i = 0; i < spec->nmounts; i++) {
@@ -487,7 +487,7 @@ static int refuse_dangerous(const char *workspace, const struct identity *id, st
     return 0;
 }
 
-static void plan_limits(const struct sandbox_limits *l, struct plan *p)
+static void layout_limits(const struct sandbox_limits *l, struct layout *p)
 {
     const struct {
         int resource;
@@ -507,25 +507,25 @@ static void plan_limits(const struct sandbox_limits *l, struct plan *p)
             step(p, (struct row){ .op = WIRE_OP_RLIMIT, .number = rows[i].resource, .a = rows[i].value, .flags = WIRE_STEP_OPTIONAL });
 }
 
-int plan_make(const struct sandbox_spec *spec, const struct identity *id, int userns, struct plan *p, struct err *e)
+int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, struct layout *p, struct err *e)
 {
-    *p = (struct plan){ .steps = BUF_INIT(WIRE_INLINE), .note = BUF_INIT(4096) };
+    *p = (struct layout){ .steps = BUF_INIT(WIRE_INLINE), .note = BUF_INIT(4096) };
     p->target = strdup(spec->overlay.target ? spec->overlay.target : spec->workspace);
     if (!p->target)
         return err_set(e, ERR_NOMEM, "out of memory");
     int r = refuse_dangerous(p->target, id, e);
     if (r < 0)
         return r;
-    plan_system(p);
-    plan_etc(p, id);
-    plan_dev(p);
-    plan_proc(p);
-    plan_scratch(p, id, &spec->limits);
-    r = plan_workspace(spec, id, userns, p, e);
+    layout_system(p);
+    layout_etc(p, id);
+    layout_dev(p);
+    layout_proc(p);
+    layout_scratch(p, id, &spec->limits);
+    r = layout_workspace(spec, id, userns, p, e);
     if (r >= 0)
-        r = plan_tools(p, id, userns, e);
+        r = layout_tools(p, id, userns, e);
     if (r >= 0)
-        r = plan_mounts(spec, userns, p, e);
+        r = layout_mounts(spec, userns, p, e);
     if (r < 0)
         return r;
     step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = "/dev" });
@@ -534,7 +534,7 @@ int plan_make(const struct sandbox_spec *spec, const struct identity *id, int us
     step(p, (struct row){ .op = WIRE_OP_READONLY, .dst = "/" });
     step(p, (struct row){ .op = WIRE_OP_LOOPBACK });
     step(p, (struct row){ .op = WIRE_OP_HOSTNAME, .src = "stead" });
-    plan_limits(&spec->limits, p);
+    layout_limits(&spec->limits, p);
     return buf_check(&p->steps, e);
 }
 
@@ -553,7 +553,7 @@ static void env_set(struct arena *a, const char **rows, size_t *n, size_t max, c
     (void)a;
 }
 
-int plan_environment(const struct sandbox_spec *spec, const struct identity *id, struct arena *a, const char *const **out, struct err *e)
+int layout_environment(const struct sandbox_spec *spec, const struct identity *id, struct arena *a, const char *const **out, struct err *e)
 {
     enum { MAX = 256 };
     const char **rows = arena_array(a, MAX + 1, sizeof *rows);
