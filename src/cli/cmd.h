@@ -17,6 +17,7 @@ extern const struct command cmd_config_path;
 extern const struct command cmd_config_show;
 extern const struct command cmd_help;
 extern const struct command cmd_run;
+extern const struct command cmd_verify;
 extern const struct command cmd_undo;
 
 #endif

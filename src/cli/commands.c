@@ -13,6 +13,9 @@ const struct command *const commands[] = {
 #ifdef STEAD_SANDBOX
     &cmd_undo,
 #endif
+#ifdef STEAD_VERIFY
+    &cmd_verify,
+#endif
     &cmd_config_show,
     &cmd_config_check,
     &cmd_config_path,
