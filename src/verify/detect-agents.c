@@ -59,14 +59,16 @@ static int look(struct detection *d, struct err *e)
             continue;
         }
         if (s.n)
-            one = about_one(s);
+            one = about_one(s); /* also of a block that follows */
         ptrdiff_t open;
-        while (!one && (open = span_findc(s, '`')) >= 0) {
+        while ((open = span_findc(s, '`')) >= 0) {
+            bool single = about_one(span_sub(s, 0, (size_t)open));
             struct span after = span_sub(s, (size_t)open + 1, s.n);
             ptrdiff_t close = span_findc(after, '`');
             if (close < 0)
                 break;
-            take(d, file, n, span_sub(after, 0, (size_t)close));
+            if (!single)
+                take(d, file, n, span_sub(after, 0, (size_t)close));
             s = span_sub(after, (size_t)close + 1, after.n);
         }
     }

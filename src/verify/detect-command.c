@@ -132,7 +132,7 @@ static bool fits(const char *words, struct span line)
 static bool is_unfit(struct span line)
 {
     static const char *const signs[] = {
-        "<", "...", "…", "::", "{", "$", "`", "path/to", "PATTERN", "your", "--watch", "-k ", " --fix", "-run ", "--write",
+        "<", " ...", "…", "::", "{", "$", "`", "path/to", "PATTERN", "your", "--watch", "-k ", " --fix", "-run ", "--write",
         "sudo", "|", ">", "--update", "-u ", "test_foo", "test_name", "TestName", "TEST=", " -v /", "docker", "watch", "--publish",
     };
     for (size_t i = 0; i < COUNT_OF(signs); i++)

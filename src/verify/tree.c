@@ -18,7 +18,7 @@ static int open_top(const struct tree *t, const char *path, int flags)
         AUTO(fd) int dir = open(t->dirs[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dir < 0)
             continue;
-        int fd = path_open_beneath(dir, *path ? path : ".", flags | O_NONBLOCK, 0, 0);
+        int fd = path_open_beneath(dir, *path ? path : ".", flags & O_PATH ? flags : flags | O_NONBLOCK, 0, 0);
         if (fd < 0) {
             /* a whiteout device cannot be opened for reading: look at it by name */
             AUTO(fd) int at = path_open_beneath(dir, *path ? path : ".", O_PATH | O_NOFOLLOW, 0, 0);
