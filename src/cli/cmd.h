@@ -17,6 +17,8 @@ extern const struct command cmd_config_path;
 extern const struct command cmd_config_show;
 extern const struct command cmd_help;
 extern const struct command cmd_run;
+extern const struct command cmd_sandbox_check;
+extern const struct command cmd_sandbox_run;
 extern const struct command cmd_verify;
 extern const struct command cmd_undo;
 

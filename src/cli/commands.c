@@ -12,6 +12,8 @@ const struct command *const commands[] = {
     &cmd_change_discard,
 #ifdef STEAD_SANDBOX
     &cmd_undo,
+    &cmd_sandbox_run,
+    &cmd_sandbox_check,
 #endif
 #ifdef STEAD_VERIFY
     &cmd_verify,

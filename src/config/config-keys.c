@@ -113,6 +113,7 @@ static const cyaml_schema_field_t sandbox_fields[] = {
     LIST("net", config_sandbox, net, nnet),
     LIST("env", config_sandbox, env, nenv),
     LIST("mounts", config_sandbox, mounts, nmounts),
+    LIST("allow", config_sandbox, allow, nallow),
     CYAML_FIELD_END
 };
 
@@ -254,6 +255,7 @@ const struct config_key config_keys[] = {
     { "sandbox.net", KEY_LIST, TRUST_USER, .doc = "HOST[:PORT] that may be reached from inside; none by default" },
     { "sandbox.env", KEY_LIST, TRUST_USER, .adds = true, .doc = "names of environment variables passed inside" },
     { "sandbox.mounts", KEY_LIST, TRUST_USER, .adds = true, .doc = "SRC[:DST][:ro|rw], further directories to see inside" },
+    { "sandbox.allow", KEY_LIST, TRUST_USER, .adds = true, .doc = "named holes: userns (browsers, rootless containers), ptrace (gdb, strace)" },
 
     { "gates", KEY_ITEMS, TRUST_PROJECT, .doc = "checks that decide whether a change may go on; replaces detection" },
     { "gates[].name", KEY_NAME, TRUST_PROJECT, .doc = "shown in results; else made from the command" },

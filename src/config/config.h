@@ -99,6 +99,7 @@ struct config_sandbox {
     const char **net; size_t nnet;       /* HOST[:PORT]; empty: none */
     const char **env; size_t nenv;       /* names passed through */
     const char **mounts; size_t nmounts; /* SRC[:DST][:ro|rw] */
+    const char **allow; size_t nallow;   /* named holes: userns, ptrace */
 };
 
 struct config_gate {

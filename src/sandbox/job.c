@@ -18,6 +18,8 @@ struct sandbox_job {
     struct waiter w;
     sandbox_done_fn done_fn;
     void *done_ctx;
+    void (*taken_fn)(void *ctx);
+    void *taken_ctx;
     void (*on_output)(void *ctx, int stream, struct span data);
     void *output_ctx;
     struct buf out, tail;
@@ -114,6 +116,8 @@ static void on_job(void *ctx, const struct wire *w, const char *payload, size_t 
     case WIRE_TAKEN:
         j->input_busy = false;
         send_input(j);
+        if (j->taken_fn && sandbox_job_input_ready(j))
+            j->taken_fn(j->taken_ctx);
         loop_wake(j->sb->loop);
         return;
     case WIRE_OK: /* a background job runs */
@@ -238,6 +242,12 @@ int sandbox_job_start(struct sandbox *sb, const struct sandbox_exec *x, sandbox_
         send_input(j);
     *out = j;
     return 0;
+}
+
+void sandbox_job_on_taken(struct sandbox_job *job, void (*fn)(void *ctx), void *ctx)
+{
+    job->taken_fn = fn;
+    job->taken_ctx = ctx;
 }
 
 bool sandbox_job_input_ready(const struct sandbox_job *job)

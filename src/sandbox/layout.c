@@ -68,6 +68,45 @@ void layout_finish(struct layout *p)
     p->target = p->home = NULL;
 }
 
+int sandbox_parse_mount(const char *text, struct arena *a, struct sandbox_mount *out, struct err *e)
+{
+    struct span rest = span_of(text), part, parts[3];
+    size_t n = 0;
+    while (span_split(&rest, ':', &part)) {
+        if (n == COUNT_OF(parts))
+            return err_set(e, ERR_USAGE, "mount '%s': expected SRC[:DST][:ro|rw]", text);
+        parts[n++] = part;
+    }
+    *out = (struct sandbox_mount){ 0 };
+    if (n > 1 && (span_eqs(parts[n - 1], "rw") || span_eqs(parts[n - 1], "ro")))
+        out->rw = span_eqs(parts[--n], "rw");
+    if (!n || n > 2 || !parts[0].n || (n == 2 && (!parts[1].n || parts[1].p[0] != '/')))
+        return err_set(e, ERR_USAGE, "mount '%s': expected SRC[:DST][:ro|rw] with an absolute DST", text);
+    const char *src = arena_span(a, parts[0]);
+    AUTO(ptr) char *real = src ? realpath(src, NULL) : NULL;
+    if (!real)
+        return err_sys(e, "mount '%s'", text);
+    out->src = arena_strdup(a, real);
+    /* A name inside is what the user wrote: a link on the host does not change where it appears. */
+    out->dst = n == 2 ? arena_span(a, parts[1]) : src[0] == '/' ? src : arena_strdup(a, real);
+    return out->src && out->dst ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static const struct {
+    const char *name;
+    enum sandbox_exception bit;
+} exception_names[] = { { "userns", SANDBOX_ALLOW_USERNS }, { "ptrace", SANDBOX_ALLOW_PTRACE } };
+
+int sandbox_parse_exception(const char *name, unsigned *exceptions, struct err *e)
+{
+    for (size_t i = 0; i < COUNT_OF(exception_names); i++)
+        if (strcmp(name, exception_names[i].name) == 0) {
+            *exceptions |= exception_names[i].bit;
+            return 0;
+        }
+    return err_set(e, ERR_USAGE, "'%s' is no sandbox exception: there are userns and ptrace", name);
+}
+
 struct row {
     enum wire_op op;
     unsigned flags;

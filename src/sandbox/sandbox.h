@@ -92,6 +92,11 @@ struct sandbox_spec {
     const char *backend; /* NULL or "native" */
 };
 
+/* "SRC[:DST][:ro|rw]" (read-only unless said; SRC relative to the current directory; ~ is not expanded). Strings from the arena. */
+int sandbox_parse_mount(const char *text, struct arena *a, struct sandbox_mount *out, struct err *e) WARN_UNUSED;
+/* "userns", "ptrace": adds its bit to *exceptions. */
+int sandbox_parse_exception(const char *name, unsigned *exceptions, struct err *e) WARN_UNUSED;
+
 /* ERR_DENIED with a hint when isolation is impossible here; ERR_UNSUPPORTED when this overlay is (use another layer kind). */
 int sandbox_start(struct loop *loop, const struct sandbox_spec *spec, struct sandbox **out, struct err *e) WARN_UNUSED;
 /* Kills everything inside and waits until it is gone. */
@@ -159,6 +164,8 @@ bool sandbox_job_done(const struct sandbox_job *job);
 int sandbox_job_result(const struct sandbox_job *job, struct sandbox_result *r, struct err *e) WARN_UNUSED;
 struct span sandbox_job_output(const struct sandbox_job *job);
 int sandbox_job_input(struct sandbox_job *job, struct span data, struct err *e) WARN_UNUSED; /* empty: end of file */
+/* Called whenever what was given has been taken inside: time for more. */
+void sandbox_job_on_taken(struct sandbox_job *job, void (*fn)(void *ctx), void *ctx);
 bool sandbox_job_input_ready(const struct sandbox_job *job); /* false: what was given is not yet taken inside */
 int sandbox_job_resize(struct sandbox_job *job, unsigned short rows, unsigned short cols, struct err *e);
 int sandbox_job_signal(struct sandbox_job *job, int signo, struct err *e);
