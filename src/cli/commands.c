@@ -18,6 +18,11 @@ const struct command *const commands[] = {
 #ifdef STEAD_VERIFY
     &cmd_verify,
 #endif
+    &cmd_fit,
+    &cmd_model_list,
+    &cmd_model_import,
+    &cmd_model_remove,
+    &cmd_model_catalogue,
     &cmd_config_show,
     &cmd_config_check,
     &cmd_config_path,

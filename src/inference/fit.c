@@ -192,11 +192,13 @@ int fit_measure(struct loop *loop, const char *path, int64_t ctx_tokens, const s
 
 /* Share of the memory's bandwidth that decoding reaches: community measurements on single GPUs, dense and MoE (median,
  * 10th and 90th percentile); on CPUs few cores are bound by computing long before. */
-struct efficiency {
+struct interval {
     double low, expected, high;
 };
-static const struct efficiency gpu_dense = { 0.29, 0.59, 0.90 }, gpu_moe = { 0.15, 0.34, 0.60 };
-static const struct efficiency cpu_dense = { 0.35, 0.65, 0.90 }, cpu_moe = { 0.20, 0.45, 0.75 };
+static const struct interval gpu_dense = { 0.29, 0.59, 0.90 }, gpu_moe = { 0.15, 0.34, 0.60 };
+static const struct interval cpu_dense = { 0.35, 0.65, 0.90 }, cpu_moe = { 0.20, 0.45, 0.75 };
+/* A prompt is evaluated many tokens at a time: how many times quicker than decoding. A 1B model on two CPU cores: 3. */
+static const struct interval cpu_prompt = { 2, 4, 12 }, gpu_prompt = { 10, 40, 100 };
 
 static double at_most(double bytes_rate, double limit)
 {
@@ -207,7 +209,7 @@ void fit_speed(const struct shape *s, int64_t ctx_tokens, const struct fit_how *
                struct fit_speed *out)
 {
     bool moe = s->experts > 1;
-    const struct efficiency *f = machine->gpu ? (moe ? &gpu_moe : &gpu_dense) : (moe ? &cpu_moe : &cpu_dense);
+    const struct interval *f = machine->gpu ? (moe ? &gpu_moe : &gpu_dense) : (moe ? &cpu_moe : &cpu_dense);
     struct fit_how one = *how;
     struct fit_memory m = { 0 };
     one.slots = 1;
@@ -215,9 +217,13 @@ void fit_speed(const struct shape *s, int64_t ctx_tokens, const struct fit_how *
     double bytes = (double)s->active_bytes + (double)(m.kv + m.recurrent);
     double rate = bytes > 0 ? machine->bandwidth / bytes : 0;
     double limit = machine->compute > 0 && s->active_params > 0 ? machine->compute / (double)s->active_params : 0;
-    out->low = at_most(rate * f->low, limit * 0.4);
-    out->expected = at_most(rate * f->expected, limit * 0.8);
-    out->high = at_most(rate * f->high, limit * 1.2);
-    out->prompt = limit;
-    out->measured = false;
+    const struct interval *p = machine->gpu ? &gpu_prompt : &cpu_prompt;
+    *out = (struct fit_speed){
+        .low = at_most(rate * f->low, limit * 0.4),
+        .expected = at_most(rate * f->expected, limit * 0.8),
+        .high = at_most(rate * f->high, limit * 1.2),
+    };
+    out->prompt_low = out->low * p->low;
+    out->prompt_expected = out->expected * p->expected;
+    out->prompt_high = out->high * p->high;
 }

@@ -70,8 +70,8 @@ struct fit_machine {
 
 struct fit_speed {
     double low, expected, high; /* tokens a second, one conversation, at this context half full */
-    double prompt;              /* prompt tokens a second, expected; 0: unknown */
-    bool measured;
+    double prompt_low, prompt_expected, prompt_high; /* prompt tokens a second */
+    bool measured;              /* both: all three figures are the one measured */
 };
 
 void fit_speed(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how, const struct fit_machine *machine,

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOG_MODULE "inference"
 #include "base/bind.h"
 #include "base/clean.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/path.h"
@@ -345,8 +347,8 @@ int hardware_bandwidth(const char *dir, struct hardware *h, struct err *e)
     r = (struct remembered){ h->cpu, h->cores.usable, h->bandwidth };
     AUTO(json) json_t *json = bind_dump(remembered_fields, &r);
     buf_reset(&text);
-    if (json && buf_add_json_value(&text, json))
-        (void)file_write_atomic(path, buf_span(&text), 0600, false, &ignored); /* measured again next time */
+    if (json && buf_add_json_value(&text, json) && file_write_atomic(path, buf_span(&text), 0600, false, &ignored) < 0)
+        log_info("%s", ignored.text); /* measured again next time */
     return 0;
 }
 

@@ -355,6 +355,18 @@ int shape_read(const char *path, unsigned isa, struct shape *out, struct err *e)
     return 0;
 }
 
+int shape_copy(const struct shape *s, struct shape *out, struct err *e)
+{
+    struct shape_layer *layer = calloc((size_t)s->layers + 1, sizeof *layer);
+    if (!layer)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    if (s->layers)
+        memcpy(layer, s->layer, (size_t)s->layers * sizeof *layer);
+    *out = *s;
+    out->layer = layer;
+    return 0;
+}
+
 void shape_finish(struct shape *s)
 {
     free(s->layer);

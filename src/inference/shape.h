@@ -51,6 +51,7 @@ struct shape {
 /* isa: of the processor that will run it (isa.h); 0: nothing is repacked. */
 int shape_read(const char *path, unsigned isa, struct shape *out, struct err *e) WARN_UNUSED;
 int shape_of(const struct gguf *g, unsigned isa, struct shape *out, struct err *e) WARN_UNUSED;
+int shape_copy(const struct shape *s, struct shape *out, struct err *e) WARN_UNUSED;
 void shape_finish(struct shape *s);
 static inline void shape_auto(struct shape *s)
 {
