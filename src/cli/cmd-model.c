@@ -14,7 +14,7 @@
 #include "inference/fit.h"
 #include "inference/locate.h"
 #include "inference/shape.h"
-#include "inference/store.h"
+#include "inference/models.h"
 
 #define OUT_LIMIT (16u << 20)
 
@@ -34,23 +34,23 @@ static int print_json(struct cli *cli, struct buf *b)
 }
 
 /* The store of this configuration; NULL with *e set. */
-static struct store *open_store(struct cli *cli, struct err *e)
+static struct models *open_store(struct cli *cli, struct err *e)
 {
     const struct config *cfg = cli_config(cli, e);
     AUTO(ptr) char *dir = cfg ? path_join(config_cache_dir(cfg), "models") : NULL;
-    struct store *s = NULL;
+    struct models *s = NULL;
     if (!cfg)
         return NULL;
     if (!dir)
         (void)err_set(e, ERR_NOMEM, "out of memory");
     else
-        (void)!store_open(dir, &s, e);
+        (void)!models_open(dir, &s, e);
     return s;
 }
 
 /* --- list -------------------------------------------------------------------------------------- */
 
-static void list_one(struct listing *l, const struct store_model *m)
+static void list_one(struct listing *l, const struct models_item *m)
 {
     struct err why = ERR_INIT;
     AUTO(shape) struct shape s = { .layers = 0 };
@@ -85,7 +85,7 @@ static void list_one(struct listing *l, const struct store_model *m)
                  (double)s.params / 1e9, (long long)s.ctx_train, m->added_unix_ms ? clock_format(m->added_unix_ms, added) : "");
 }
 
-static int on_model(void *ctx, const struct store_model *m)
+static int on_model(void *ctx, const struct models_item *m)
 {
     list_one(ctx, m);
     return 0;
@@ -94,7 +94,7 @@ static int on_model(void *ctx, const struct store_model *m)
 static int list_main(struct cli *cli)
 {
     struct err e = ERR_INIT;
-    AUTO(store) struct store *s = open_store(cli, &e);
+    AUTO(models) struct models *s = open_store(cli, &e);
     if (!s)
         return cli_fail(cli, cli_exit_of(&e), &e);
     struct listing l = { cli, BUF_INIT(OUT_LIMIT), 0 };
@@ -105,11 +105,11 @@ static int list_main(struct cli *cli)
         struct err why = ERR_INIT;
         AUTO(shape) struct shape shape = { .layers = 0 };
         (void)!shape_read(pilot, 0, &shape, &why);
-        struct store_model m = { "pilot", pilot, shape.file_bytes, "", "bundled", 0 };
+        struct models_item m = { "pilot", pilot, shape.file_bytes, "", "bundled", 0 };
         list_one(&l, &m);
     }
     int code = EXIT_DONE;
-    if (store_each(s, on_model, &l, &e) < 0)
+    if (models_each(s, on_model, &l, &e) < 0)
         code = cli_fail(cli, EXIT_FAILED, &e);
     buf_adds(&l.json, "]}\n");
     if (code == EXIT_DONE && cli->json)
@@ -127,11 +127,11 @@ const struct command cmd_model_list = { "model list", "models on this machine", 
 static int import_main(struct cli *cli)
 {
     struct err e = ERR_INIT;
-    AUTO(store) struct store *s = open_store(cli, &e);
+    AUTO(models) struct models *s = open_store(cli, &e);
     AUTO(ptr) char *name = NULL;
     if (!s)
         return cli_fail(cli, cli_exit_of(&e), &e);
-    if (store_import(s, cli->argv[0], cli_string(cli, "name"), &name, &e) < 0)
+    if (models_import(s, cli->argv[0], cli_string(cli, "name"), &name, &e) < 0)
         return cli_fail(cli, cli_exit_of(&e), &e);
     if (cli->json) {
         AUTO(buf) struct buf b = BUF_INIT(64 << 10);
@@ -157,11 +157,11 @@ const struct command cmd_model_import = {
 static int remove_main(struct cli *cli)
 {
     struct err e = ERR_INIT;
-    AUTO(store) struct store *s = open_store(cli, &e);
+    AUTO(models) struct models *s = open_store(cli, &e);
     if (!s)
         return cli_fail(cli, cli_exit_of(&e), &e);
     for (int i = 0; i < cli->argc; i++)
-        if (store_remove(s, cli->argv[i], &e) < 0)
+        if (models_remove(s, cli->argv[i], &e) < 0)
             return cli_fail(cli, cli_exit_of(&e), &e);
     return EXIT_DONE;
 }

@@ -12,7 +12,7 @@
 #include "inference/catalogue.h"
 #include "inference/locate.h"
 #include "inference/speeds.h"
-#include "inference/store.h"
+#include "inference/models.h"
 
 #define WORK_TOKENS 10.0 /* tokens a second: about as quick as one reads along */
 #define WAIT_TOKENS 2.5
@@ -109,7 +109,7 @@ static int add_file(struct fit_list *l, const char *path, const char *name, stru
         struct err why = ERR_INIT;
         if (fit_measure(l->loop, path, i->ctx_tokens, &i->how, l->cancel, &i->memory, &why) < 0)
             (void)snprintf(i->note, sizeof i->note, "compute buffers are estimated: %.140s", why.text);
-        else if (i->memory.total > l->budget_bytes && i->fits && i->ctx_tokens <= FIT_CTX_LEAST)
+        else if (i->memory.total > l->budget_bytes)
             i->fits = false;
     }
     if (s.unsure_kv && !i->memory.measured)
@@ -118,7 +118,7 @@ static int add_file(struct fit_list *l, const char *path, const char *name, stru
     return 0;
 }
 
-static int on_stored(void *ctx, const struct store_model *m)
+static int on_stored(void *ctx, const struct models_item *m)
 {
     struct fit_list *l = ctx;
     struct err e = ERR_INIT;
@@ -151,6 +151,8 @@ static int on_row(void *ctx, const struct catalogue_model *m)
         i->shape.repack_bytes = i->shape.weight_bytes / 10 * 6;
     choose_place(l, i);
     set_speed(l, i);
+    if (!m->kv_known)
+        i->pace = FIT_PACE_UNKNOWN; /* it may fit, or not: behind those of which we know */
     return 0;
 }
 
@@ -176,9 +178,9 @@ static int by_rank(const void *a, const void *b)
 static int fill_all(struct fit_list *l, struct err *e)
 {
     AUTO(ptr) char *dir = l->cache_dir ? path_join(l->cache_dir, "models") : NULL;
-    AUTO(store) struct store *s = NULL;
+    AUTO(models) struct models *s = NULL;
     struct err ignored = ERR_INIT;
-    if (dir && store_open(dir, &s, &ignored) == 0 && store_each(s, on_stored, l, e) < 0) {
+    if (dir && models_open(dir, &s, &ignored) == 0 && models_each(s, on_stored, l, e) < 0) {
         if (l->failure.kind)
             *e = l->failure;
         return -e->kind;

@@ -1,5 +1,5 @@
-/* store.c - see store.h. Beside NAME.gguf lies NAME.json: {"sha256","origin","added_unix_ms"}. */
-#include "inference/store.h"
+/* models.c - see models.h. Beside NAME.gguf lies NAME.json: {"sha256","origin","added_unix_ms"}. */
+#include "inference/models.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 #define MODELS_MAX 4096
 #define COPY_PIECE (64u << 20)
 
-struct store {
+struct models {
     char *dir;
 };
 
@@ -69,15 +69,15 @@ static int file_fetch(const char *reference, const char *to, struct err *e)
     return 0;
 }
 
-static const struct store_source source_file = { "file", file_takes, file_fetch };
-const struct store_source *const store_sources[] = { &source_file, NULL };
+static const struct models_source source_file = { "file", file_takes, file_fetch };
+const struct models_source *const models_sources[] = { &source_file, NULL };
 
 /* --- names and notes -------------------------------------------------------------------------------- */
 
 static bool name_is_fine(const char *name)
 {
     size_t n = strlen(name);
-    if (n == 0 || n > STORE_NAME_MAX || name[0] == '.')
+    if (n == 0 || n > MODELS_NAME_MAX || name[0] == '.')
         return false;
     for (const char *p = name; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("._-+", *p)))
@@ -85,7 +85,7 @@ static bool name_is_fine(const char *name)
     return true;
 }
 
-static char *path_of(const struct store *s, const char *name, const char *suffix)
+static char *path_of(const struct models *s, const char *name, const char *suffix)
 {
     AUTO(buf) struct buf b = BUF_INIT(8192);
     buf_addf(&b, "%s/%s%s", s->dir, name, suffix);
@@ -94,12 +94,12 @@ static char *path_of(const struct store *s, const char *name, const char *suffix
 
 static int bad_name(struct err *e, const char *name)
 {
-    (void)err_set(e, ERR_INPUT, "'%.*s' is not a name for a model", STORE_NAME_MAX, name);
-    err_hint(e, "use letters, digits and . _ - + , at most %d of them", STORE_NAME_MAX);
+    (void)err_set(e, ERR_INPUT, "'%.*s' is not a name for a model", MODELS_NAME_MAX, name);
+    err_hint(e, "use letters, digits and . _ - + , at most %d of them", MODELS_NAME_MAX);
     return -e->kind;
 }
 
-static void read_note(const struct store *s, const char *name, struct arena *mem, struct note *out)
+static void read_note(const struct models *s, const char *name, struct arena *mem, struct note *out)
 {
     struct err ignored = ERR_INIT;
     AUTO(ptr) char *path = path_of(s, name, ".json");
@@ -112,7 +112,7 @@ static void read_note(const struct store *s, const char *name, struct arena *mem
         *out = (struct note){ "", "", 0 };
 }
 
-static int write_note(const struct store *s, const char *name, const struct note *n, struct err *e)
+static int write_note(const struct models *s, const char *name, const struct note *n, struct err *e)
 {
     AUTO(ptr) char *path = path_of(s, name, ".json");
     AUTO(buf) struct buf text = BUF_INIT(64 << 10);
@@ -124,11 +124,11 @@ static int write_note(const struct store *s, const char *name, const struct note
 
 /* --- the store ----------------------------------------------------------------------------------------- */
 
-int store_open(const char *dir, struct store **out, struct err *e)
+int models_open(const char *dir, struct models **out, struct err *e)
 {
     if (path_mkdirs(dir, 0755, e) < 0)
         return err_wrap(e, "models");
-    struct store *s = calloc(1, sizeof *s);
+    struct models *s = calloc(1, sizeof *s);
     if (!s || !(s->dir = strdup(dir))) {
         free(s);
         return err_set(e, ERR_NOMEM, "out of memory");
@@ -137,7 +137,7 @@ int store_open(const char *dir, struct store **out, struct err *e)
     return 0;
 }
 
-void store_close(struct store *s)
+void models_close(struct models *s)
 {
     if (!s)
         return;
@@ -153,7 +153,7 @@ static int hash_file(const char *path, struct hash_hex *out, struct err *e)
     return 0;
 }
 
-static int import_from(struct store *s, const struct store_source *source, const char *reference, const char *name,
+static int import_from(struct models *s, const struct models_source *source, const char *reference, const char *name,
                        struct err *e)
 {
     AUTO(ptr) char *to = path_of(s, name, ".gguf");
@@ -184,12 +184,12 @@ static int import_from(struct store *s, const struct store_source *source, const
     return rc;
 }
 
-int store_import(struct store *s, const char *reference, const char *name, char **out, struct err *e)
+int models_import(struct models *s, const char *reference, const char *name, char **out, struct err *e)
 {
-    const struct store_source *source = NULL;
-    for (size_t i = 0; store_sources[i] && !source; i++)
-        if (store_sources[i]->takes(reference))
-            source = store_sources[i];
+    const struct models_source *source = NULL;
+    for (size_t i = 0; models_sources[i] && !source; i++)
+        if (models_sources[i]->takes(reference))
+            source = models_sources[i];
     if (!source) {
         (void)err_set(e, ERR_UNSUPPORTED, "cannot import from '%.200s'", reference);
         err_hint(e, "download the file, then `stead model import FILE.gguf`");
@@ -220,7 +220,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*x, *y);
 }
 
-static int call_each(struct store *s, char *const *names, size_t n, int (*fn)(void *, const struct store_model *), void *ctx)
+static int call_each(struct models *s, char *const *names, size_t n, int (*fn)(void *, const struct models_item *), void *ctx)
 {
     for (size_t i = 0; i < n; i++) {
         AUTO(arena) struct arena mem = ARENA_INIT(64 << 10);
@@ -230,7 +230,7 @@ static int call_each(struct store *s, char *const *names, size_t n, int (*fn)(vo
         if (!path || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
             continue;
         read_note(s, names[i], &mem, &note);
-        struct store_model m = { names[i], path, st.st_size, note.sha256, note.origin, note.added_unix_ms };
+        struct models_item m = { names[i], path, st.st_size, note.sha256, note.origin, note.added_unix_ms };
         int rc = fn(ctx, &m);
         if (rc)
             return rc;
@@ -238,7 +238,7 @@ static int call_each(struct store *s, char *const *names, size_t n, int (*fn)(vo
     return 0;
 }
 
-int store_each(struct store *s, int (*fn)(void *ctx, const struct store_model *m), void *ctx, struct err *e)
+int models_each(struct models *s, int (*fn)(void *ctx, const struct models_item *m), void *ctx, struct err *e)
 {
     char *names[MODELS_MAX];
     size_t n = 0;
@@ -265,12 +265,12 @@ int store_each(struct store *s, int (*fn)(void *ctx, const struct store_model *m
 
 static int not_here(struct err *e, const char *name)
 {
-    (void)err_set(e, ERR_NOT_FOUND, "no model '%.*s' is here", STORE_NAME_MAX, name);
+    (void)err_set(e, ERR_NOT_FOUND, "no model '%.*s' is here", MODELS_NAME_MAX, name);
     err_hint(e, "`stead model list` shows what is here, `stead model import FILE.gguf` adds one");
     return -e->kind;
 }
 
-char *store_path(struct store *s, const char *name, struct err *e)
+char *models_path(struct models *s, const char *name, struct err *e)
 {
     if (!name_is_fine(name)) {
         (void)bad_name(e, name);
@@ -284,7 +284,7 @@ char *store_path(struct store *s, const char *name, struct err *e)
     return NULL;
 }
 
-int store_remove(struct store *s, const char *name, struct err *e)
+int models_remove(struct models *s, const char *name, struct err *e)
 {
     if (!name_is_fine(name))
         return bad_name(e, name);
