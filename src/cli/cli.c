@@ -263,6 +263,11 @@ static const struct option_value *value_of(const struct cli *cli, const char *na
     return found;
 }
 
+bool cli_has(const struct cli *cli, const char *name)
+{
+    return find_option(cli->command, name, strlen(name), 0) != NULL;
+}
+
 bool cli_flag(const struct cli *cli, const char *name)
 {
     return value_of(cli, name) != NULL;

@@ -1,18 +1,13 @@
 /*
  * run - one task, start to end.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/path.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
-#include "cli/show.h"
-#include "config/config.h"
-#include "journal/journal.h"
-#include "task/task.h"
+#include "cli/run-task.h"
 
 #define TASK_LIMIT_BYTES (1u << 20)
 
@@ -36,18 +31,6 @@ static const struct option run_options[] = {
     { "backend", 0, OPT_CHOICE, "native|oci|nested", "sandbox backend", .choices = backend_names },
     { 0 },
 };
-
-static int json_event(void *ctx, const struct journal_event *ev)
-{
-    struct cli *cli = ctx;
-    struct buf line = BUF_INIT(JOURNAL_EVENT_LIMIT + 4096);
-    journal_event_line(&line, ev);
-    buf_addc(&line, '\n');
-    cli_out(cli, buf_span(&line));
-    cli_out_now();
-    buf_finish(&line);
-    return 0;
-}
 
 static int read_task(const struct cli *cli, struct buf *text, struct err *e)
 {
@@ -81,66 +64,6 @@ static bool check_net(const struct cli *cli, struct err *e)
     return true;
 }
 
-static enum task_approve approval(const struct cli *cli, const struct config_values *v, const char **approver)
-{
-    int chosen = cli_choice(cli, "approve", -1);
-    *approver = "--approve auto";
-    if (chosen >= 0)
-        return chosen == 0 ? TASK_ASK : chosen == 1 ? TASK_AUTO : TASK_NEVER;
-    *approver = "policy.approve";
-    switch (v->policy.approve) {
-    case CONFIG_APPROVE_ASK:
-        return TASK_ASK;
-    case CONFIG_APPROVE_AUTO:
-        return TASK_AUTO;
-    case CONFIG_APPROVE_NEVER:
-        return TASK_NEVER;
-    case CONFIG_APPROVE_UNSET:
-        break;
-    }
-    return cli->tty && !cli->json && isatty(STDIN_FILENO) ? TASK_ASK : TASK_NEVER;
-}
-
-static int run_in(struct cli *cli, struct task_spec *spec, struct span text, struct err *e)
-{
-    struct config *cfg = cli_config(cli, e);
-    if (!cfg)
-        return cli_fail(cli, EXIT_USAGE, e);
-    AUTO(ptr) char *workspace = getcwd(NULL, 0);
-    AUTO(journal) struct journal *j = NULL;
-    AUTO(task) struct task *t = NULL;
-    struct show show;
-    struct task_result r = { 0 };
-    spec->loop = cli_loop(cli, e);
-    if (!spec->loop)
-        return cli_fail(cli, EXIT_FAILED, e);
-    if (!workspace) {
-        err_sys(e, "cannot name the current directory");
-        return cli_fail(cli, EXIT_FAILED, e);
-    }
-    if (journal_open(config_journal_path(cfg), JOURNAL_CREATE, &j, e) < 0)
-        return cli_fail(cli, cli_exit_of(e), e);
-    show_init(&show, cli);
-    spec->config = cfg;
-    spec->journal = j;
-    spec->workspace = workspace;
-    spec->approve = approval(cli, config_values(cfg), &spec->approver);
-    if (!cli->json) {
-        spec->live = show_live(&show);
-        spec->events = show_events(&show);
-    }
-    if (journal_subscribe(j, cli->json ? json_event : show_event, cli->json ? (void *)cli : (void *)&show, e) < 0 ||
-        task_open(spec, &t, e) < 0)
-        return cli_fail(cli, cli_exit_of(e), e);
-    if (task_turn(t, text, &r, cli_cancel(cli), e) < 0) {
-        cli->json = false; /* the error and the result are in the stream already */
-        return cli_fail(cli, r.exit, e);
-    }
-    if (!cli->json)
-        show_result(&show, &r);
-    return r.exit;
-}
-
 static int run_main(struct cli *cli)
 {
     struct err e = ERR_INIT;
@@ -164,7 +87,7 @@ static int run_main(struct cli *cli)
     const char *const *gates;
     size_t n = cli_strings(cli, "gate", &gates);
     spec.gates = (struct strings){ (const char **)(uintptr_t)gates, n };
-    return run_in(cli, &spec, buf_span(&text), &e);
+    return run_task(cli, &spec, buf_span(&text), &e);
 }
 
 const struct command cmd_run = {

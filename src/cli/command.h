@@ -86,6 +86,7 @@ struct cli {
 
 /* Values by long name. Asking for a name that the row lacks is a programming error (assert). */
 bool cli_flag(const struct cli *cli, const char *name);
+bool cli_has(const struct cli *cli, const char *name); /* does this command know the option at all? */
 const char *cli_string(const struct cli *cli, const char *name);
 size_t cli_strings(const struct cli *cli, const char *name, const char *const **items); /* count */
 int64_t cli_int(const struct cli *cli, const char *name, int64_t absent); /* also DURATION (ms) and SIZE (bytes) */

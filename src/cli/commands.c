@@ -1,28 +1,26 @@
 #include "cli/cmd.h"
 
-/* In the order of `stead help`: what a newcomer needs first, comes first. */
+/* In the order of `stead help`: what a newcomer needs first, comes first; `change show` stands after `change list`. */
 const struct command *const commands[] = {
-#ifdef STEAD_TASK
+    &cmd_interactive,
     &cmd_run,
-#endif
+    &cmd_review,
     &cmd_change_list,
     &cmd_change_show,
     &cmd_change_diff,
     &cmd_change_apply,
     &cmd_change_discard,
-#ifdef STEAD_SANDBOX
     &cmd_undo,
     &cmd_sandbox_run,
     &cmd_sandbox_check,
-#endif
-#ifdef STEAD_VERIFY
     &cmd_verify,
-#endif
     &cmd_fit,
     &cmd_model_list,
     &cmd_model_import,
     &cmd_model_remove,
     &cmd_model_catalogue,
+    &cmd_init,
+    &cmd_doctor,
     &cmd_config_show,
     &cmd_config_check,
     &cmd_config_path,

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "model/chat.h"
+#include "term/style.h"
 #include "verify/verify.h"
 #include "workspace/change.h"
 #include "workspace/diff.h"
@@ -76,28 +77,38 @@ static void on_text(void *ctx, struct span piece)
     buf_finish(&b);
 }
 
-/* The argument that a person wants to see. */
-static void tool_line(struct show *s, const char *tool, const char *args_json)
+void show_call(const char *tool, struct span args_json, char *out, size_t size)
 {
     json_t *args = NULL;
     struct err ignored = ERR_INIT;
-    char text[LINE_BYTES];
-    if (json_parse(span_of(args_json), BIND_TOLERANT, &args, &ignored) < 0)
+    char text[LINE_BYTES], where[64] = "";
+    (void)snprintf(out, size, "%s", tool);
+    if (json_parse(args_json, BIND_TOLERANT, &args, &ignored) < 0)
         return;
     const char *command = json_string_value(json_object_get(args, "command")),
                *path = json_string_value(json_object_get(args, "path")),
                *pattern = json_string_value(json_object_get(args, "pattern"));
-    const char *b = cli_style(s->cli, "cyan"), *r = cli_style(s->cli, "reset");
-    if (command)
-        cli_outf(s->cli, "  %s$ %s%s", b, one_line(command, text), r);
-    else
-        cli_outf(s->cli, "  %s%s%s %s", b, tool, r, one_line(pattern ? pattern : path ? path : "", text));
     json_t *line = json_object_get(args, "line"), *to = json_object_get(args, "to");
-    if (line && json_is_integer(line))
-        cli_outf(s->cli, ":%" PRId64, (int64_t)json_integer_value(line));
-    if (to && json_is_integer(to))
-        cli_outf(s->cli, "-%" PRId64, (int64_t)json_integer_value(to));
+    if (json_is_integer(line) && json_is_integer(to))
+        (void)snprintf(where, sizeof where, ":%" PRId64 "-%" PRId64, (int64_t)json_integer_value(line), (int64_t)json_integer_value(to));
+    else if (json_is_integer(line))
+        (void)snprintf(where, sizeof where, ":%" PRId64, (int64_t)json_integer_value(line));
+    if (command)
+        (void)snprintf(out, size, "$ %s", one_line(command, text));
+    else
+        (void)snprintf(out, size, "%s %s%s", tool, one_line(pattern ? pattern : path ? path : "", text), where);
     json_decref(args);
+}
+
+void show_outcome(struct span output, char *out, size_t size)
+{
+    struct span rest = span_trim(output), last = { "", 0 }, line;
+    while (span_line(&rest, &line))
+        if (line.n)
+            last = line;
+    out[0] = '\0';
+    if (span_starts(last, "[exit ") || span_starts(output, "error: "))
+        (void)clean_into(out, size, span_starts(last, "[exit ") ? last : span_sub(output, 0, LINE_BYTES / 2), CLEAN_LINE);
 }
 
 static void on_tool(void *ctx, const char *id, const char *tool, struct span args_json)
@@ -106,9 +117,10 @@ static void on_tool(void *ctx, const char *id, const char *tool, struct span arg
     (void)id;
     if (s->quiet)
         return;
+    char text[LINE_BYTES + 80];
     end_line(s);
-    AUTO(ptr) char *args = span_dup(args_json);
-    tool_line(s, tool, args ? args : "{}");
+    show_call(tool, args_json, text, sizeof text);
+    cli_outf(s->cli, "  %s%s%s", cli_style(s->cli, "cyan"), text, cli_style(s->cli, "reset"));
 }
 
 static void on_tool_done(void *ctx, const char *id, bool ok, struct span output, int64_t duration_ms)
@@ -118,16 +130,11 @@ static void on_tool_done(void *ctx, const char *id, bool ok, struct span output,
     (void)id;
     if (s->quiet)
         return;
-    struct span rest = span_trim(output), last = { "", 0 }, line;
-    while (span_line(&rest, &line))
-        if (line.n)
-            last = line;
-    bool exit_line = span_starts(last, "[exit ");
-    bool bad = !ok || (exit_line && !span_eqs(last, "[exit 0]"));
+    show_outcome(output, text, sizeof text);
+    bool bad = !ok || (text[0] && strcmp(text, "[exit 0]") != 0);
     cli_outf(s->cli, "  %s%s%s", cli_style(s->cli, "dim"), format_duration(duration_ms, t), cli_style(s->cli, "reset"));
-    if (exit_line || !ok)
-        cli_outf(s->cli, "  %s%s%s", cli_style(s->cli, bad ? "yellow" : "green"),
-                 clean_into(text, sizeof text, last, CLEAN_LINE), cli_style(s->cli, "reset"));
+    if (text[0])
+        cli_outf(s->cli, "  %s%s%s", cli_style(s->cli, bad ? "yellow" : "green"), text, cli_style(s->cli, "reset"));
     cli_outf(s->cli, "\n");
 }
 
@@ -220,20 +227,32 @@ int show_event(void *ctx, const struct journal_event *ev)
     return 0;
 }
 
-void show_diff(struct cli *cli, struct span diff)
+static enum style line_style(struct span line)
+{
+    if (span_starts(line, "+++") || span_starts(line, "---") || span_starts(line, "diff "))
+        return STYLE_BOLD;
+    if (span_starts(line, "@@"))
+        return STYLE_ACCENT;
+    return span_starts(line, "+") ? STYLE_GOOD : span_starts(line, "-") ? STYLE_BAD : STYLE_RESET;
+}
+
+void show_diff_text(struct span diff, struct buf *out)
 {
     struct span line;
-    const char *reset = cli_style(cli, "reset");
     while (span_line(&diff, &line)) {
-        const char *style = span_starts(line, "+++") || span_starts(line, "---") || span_starts(line, "diff ") ? "bold"
-                            : span_starts(line, "@@")                                                    ? "cyan"
-                            : span_starts(line, "+")                                                     ? "green"
-                            : span_starts(line, "-")                                                     ? "red"
-                                                                                                         : "reset";
-        cli_outf(cli, "%s", cli_style(cli, style));
-        cli_out_clean(cli, line, CLEAN_TEXT);
-        cli_outf(cli, "%s\n", reset);
+        buf_adds(out, style(line_style(line)));
+        clean_add(out, line, CLEAN_TEXT);
+        buf_addf(out, "%s\n", style(STYLE_RESET));
     }
+}
+
+void show_diff(struct cli *cli, struct span diff)
+{
+    struct buf out = BUF_INIT(256u << 20);
+    style_set(cli->color);
+    show_diff_text(diff, &out);
+    cli_out(cli, buf_span(&out));
+    buf_finish(&out);
 }
 
 static void on_change(void *ctx, const struct change *c, const struct verdict *v)

@@ -39,5 +39,10 @@ void show_result(struct show *s, const struct task_result *r);
 
 /* A unified diff in colour, cleaned. */
 void show_diff(struct cli *cli, struct span diff);
+void show_diff_text(struct span diff, struct buf *out); /* in the styles of term/style.h */
+
+/* A tool call as one clean line: "$ make test", "edit src/a.c:7"; and what its result says at the end ("[exit 2]"), or "". */
+void show_call(const char *tool, struct span args_json, char *out, size_t size);
+void show_outcome(struct span output, char *out, size_t size);
 
 #endif

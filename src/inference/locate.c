@@ -46,12 +46,12 @@ char *engine_program(struct err *e)
 
 char *engine_pilot(struct err *e)
 {
-    static const char *const places[] = { "share/stead/pilot/pilot.gguf", "data/pilot/pilot.gguf" };
+    static const char *const places[] = { "share/stead/pilot/stead-pilot.gguf", "data/pilot/stead-pilot.gguf" };
     char *found = beside_self(places, COUNT_OF(places), R_OK);
-    if (!found && access(STEAD_DATADIR "/pilot/pilot.gguf", R_OK) == 0)
-        found = strdup(STEAD_DATADIR "/pilot/pilot.gguf");
+    if (!found && access(STEAD_DATADIR "/pilot/stead-pilot.gguf", R_OK) == 0)
+        found = strdup(STEAD_DATADIR "/pilot/stead-pilot.gguf");
     if (!found) {
-        (void)err_set(e, ERR_NOT_FOUND, "the bundled pilot model (pilot.gguf) is not installed");
+        (void)err_set(e, ERR_NOT_FOUND, "the bundled pilot model (stead-pilot.gguf) is not installed");
         err_hint(e, "name a model with inference.model, or `stead model import FILE.gguf`");
     }
     return found;

@@ -59,6 +59,11 @@ int event_apply(struct task *t, const struct apply_result *r, struct err *e) WAR
 int event_error(struct task *t, const struct err *failed, struct err *e) WARN_UNUSED;
 int event_result(struct task *t, const struct task_result *r, struct err *e) WARN_UNUSED;
 
+#define TASK_ARENA_BYTES ((size_t)64 << 20)
+
+/* task.c: the layer and the sandbox over it; `reopen`: a layer's ID, or NULL for a new one. */
+int task_sandbox(struct task *t, const char *reopen, struct err *e) WARN_UNUSED;
+
 /* task-route.c: candidates and the choice. 0, or -ERR_UNAVAILABLE / -ERR_NOT_FOUND when nothing can serve. */
 int route_endpoints(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* The next stop after `failed`, or NULL: a person. */
@@ -75,6 +80,7 @@ int task_verify(struct task *t, struct span text, struct cancel *cancel, struct 
 void task_drop_change(struct task *t);
 
 /* task-apply.c: who approves, and what is carried in. Fills status, exit, applied, conflicts. */
+int task_apply_now(struct task *t, struct task_result *r, struct err *e) WARN_UNUSED;
 int task_decide(struct task *t, struct task_result *r, struct err *e) WARN_UNUSED;
 
 void task_stage(struct task *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

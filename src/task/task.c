@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/session.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #define LOG_MODULE "task"
 #include "base/log.h"
 
-#define TASK_ARENA_BYTES ((size_t)64 << 20)
 #define TURN_ARENA_BYTES ((size_t)1 << 30) /* a change's diff and the evidence of its gates */
 #define BRIEF_BYTES 6000
 #define DEFAULT_ROUNDS 3
@@ -84,6 +84,53 @@ int task_open(const struct task_spec *spec, struct task **out, struct err *e)
     return 0;
 }
 
+static bool is_chat(const struct task *t)
+{
+    return t->spec.kind && strcmp(t->spec.kind, "chat") == 0;
+}
+
+/* What was applied, or came to nothing, needs no layer any more; drafts keep theirs for resume. */
+static int drop_layer(struct task *t, struct err *e)
+{
+    attempt_destroy(t->attempt);
+    t->attempt = NULL;
+    sandbox_destroy(t->sandbox);
+    t->sandbox = NULL;
+    int r = layer_discard(t->layer, e);
+    layer_destroy(t->layer);
+    t->layer = NULL;
+    return r;
+}
+
+int task_apply(struct task *t, struct task_result *r, struct err *e)
+{
+    if (!t->change || !t->change->nfiles)
+        return err_set(e, ERR_NOT_FOUND, "there is no change to apply");
+    int rc = task_apply_now(t, r, e);
+    if (rc == 0 && r->applied) {
+        rc = drop_layer(t, e);
+        (void)snprintf(t->resume_from, sizeof t->resume_from, "%s", t->session);
+        t->resume_step = 0;
+        task_drop_change(t);
+    }
+    return rc;
+}
+
+int task_undo(struct task *t, int step, struct err *e)
+{
+    if (!t->layer)
+        return err_set(e, ERR_NOT_FOUND, "nothing was written yet");
+    int rc = layer_undo(t->layer, t->sandbox, step, e);
+    if (rc == 0 && t->attempt)
+        rc = attempt_undone(t->attempt, step, e);
+    return rc;
+}
+
+const struct change *task_change(const struct task *t)
+{
+    return t->change;
+}
+
 void task_close(struct task *t)
 {
     if (!t)
@@ -115,8 +162,7 @@ const struct endpoint *task_endpoint(const struct task *t)
     return t->endpoint;
 }
 
-/* The layer and the sandbox over it. A session that is resumed gets its own layer back. */
-static int open_sandbox(struct task *t, const char *layer_to_reopen, struct err *e)
+int task_sandbox(struct task *t, const char *reopen, struct err *e)
 {
     struct layer_options opt = { .session = t->session };
     int r;
@@ -125,8 +171,11 @@ static int open_sandbox(struct task *t, const char *layer_to_reopen, struct err 
     sandbox_destroy(t->sandbox);
     t->sandbox = NULL;
     if (!t->layer) {
-        r = layer_to_reopen && layer_to_reopen[0] ? layer_open(t->state_dir, layer_to_reopen, &t->layer, e)
-                                                  : layer_create(t->spec.workspace, t->state_dir, &opt, &t->layer, e);
+        r = -ERR_NOT_FOUND;
+        if (reopen && reopen[0])
+            r = layer_open(t->state_dir, reopen, &t->layer, e);
+        if (r == -ERR_NOT_FOUND) /* a new one; also where the old one was applied or discarded */
+            r = layer_create(t->spec.workspace, t->state_dir, &opt, &t->layer, e);
         if (r < 0)
             return err_wrap(e, "preparing the workspace");
     }
@@ -334,7 +383,8 @@ static int serve(struct task *t, struct span text, struct task_result *r, struct
 
 static int conclude(struct task *t, struct task_result *r, struct err *e)
 {
-    r->text = t->last.text;
+    const char *words = arena_span(&t->turn, t->last.text); /* the attempt may be gone when the caller reads it */
+    r->text = words ? (struct span){ words, t->last.text.n } : (struct span){ "", 0 };
     if (t->last.status == ATTEMPT_INTERRUPTED || t->last.status == ATTEMPT_FAILED || !t->change) {
         stopped(t, r);
         return 0;
@@ -389,7 +439,17 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
 {
     struct strings reasons = { 0 };
     const char *reason = NULL;
-    int rc = open_sandbox(t, NULL, e);
+    struct session_state past = { 0 };
+    int rc = 0;
+    if (t->resume_from[0]) {
+        rc = session_load(t->spec.journal, t->resume_from, NULL, &t->arena, &past, e);
+        if (rc < 0)
+            return rc;
+        t->resume_step = past.step;
+    }
+    rc = task_sandbox(t, past.layer, e);
+    if (rc == 0 && past.torn) /* the step that was running when we died is made again */
+        rc = layer_undo(t->layer, t->sandbox, (int)past.checkpoint, e);
     if (rc == 0)
         rc = event_task(t, text, e);
     if (rc < 0)
@@ -420,7 +480,7 @@ int task_turn(struct task *t, struct span text, struct task_result *result, stru
     t->gates_known = false;
     t->last = (struct attempt_result){ 0 };
     t->steps_before = t->prompt_before = t->completion_before = 0;
-    t->goal = t->spec.kind && strcmp(t->spec.kind, "chat") == 0 ? ATTEMPT_EITHER : ATTEMPT_CHANGE;
+    t->goal = is_chat(t) ? ATTEMPT_EITHER : ATTEMPT_CHANGE;
     int rc = turn(t, text, &r, cancel, e);
     fill_counts(t, &r);
     r.duration_ms = clock_ms() - began;
@@ -436,6 +496,11 @@ int task_turn(struct task *t, struct span text, struct task_result *result, stru
         return rc;
     }
     rc = event_result(t, &r, e);
+    if (rc == 0 && (r.applied || (r.status == TASK_UNCHANGED && !is_chat(t)))) {
+        rc = drop_layer(t, e);
+        (void)snprintf(t->resume_from, sizeof t->resume_from, "%s", t->session); /* a further turn: the same words, a new layer */
+        t->resume_step = 0;
+    }
     *result = r;
     return rc;
 }

@@ -126,6 +126,18 @@ static inline void task_auto(struct task **t)
     task_close(*t);
 }
 
+/*
+ * Gates and rules over a change by itself, in a layer made for it: what a partial approval would be. Events go
+ * to the change's session; `*out` lives in `a`.
+ */
+int task_check(const struct task_spec *spec, struct change *c, struct arena *a, struct verdict *out, struct cancel *cancel,
+               struct err *e) WARN_UNUSED;
+
+/* The change of the last turn, NULL when there was none; carrying it in; taking the layer back to a step. */
+const struct change *task_change(const struct task *t);
+int task_apply(struct task *t, struct task_result *r, struct err *e) WARN_UNUSED;
+int task_undo(struct task *t, int step, struct err *e) WARN_UNUSED;
+
 const char *task_session(const struct task *t);
 struct attempt *task_attempt(struct task *t);   /* NULL before the first turn; for attempt_tell while a turn runs */
 const struct endpoint *task_endpoint(const struct task *t); /* NULL before the first turn */
