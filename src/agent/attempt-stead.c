@@ -76,9 +76,8 @@ static size_t choose_tools(const struct stead *s, const char *names, const struc
 struct opening {
     struct buf prompt;
     const char *tools; /* names, comma-separated */
-    const char *resumed_dialect;
     struct session_state past;
-    bool resumed, other_model;
+    bool resumed, whole, other_model;
 };
 
 static int make_chat(struct stead *s, struct opening *o, struct err *e)
@@ -149,9 +148,11 @@ static int take_over(struct stead *s, struct opening *o, struct err *e)
 
 static int open_past(struct stead *s, struct opening *o, struct arena *arena, struct err *e)
 {
-    int r = s->spec.resume_step > 0
-                ? session_load_at(s->spec.journal, s->spec.resume_from, NULL, s->spec.resume_step, arena, &o->past, e)
-                : session_load(s->spec.journal, s->spec.resume_from, NULL, arena, &o->past, e);
+    /* All of it, with messages that were told but not answered, unless an earlier step is asked for. */
+    int r = session_load(s->spec.journal, s->spec.resume_from, NULL, arena, &o->past, e);
+    o->whole = r >= 0 && (s->spec.resume_step == 0 || s->spec.resume_step == o->past.step);
+    if (r >= 0 && !o->whole)
+        r = session_load_at(s->spec.journal, s->spec.resume_from, NULL, s->spec.resume_step, arena, &o->past, e);
     if (r < 0)
         return r;
     o->resumed = o->past.prefix.n > 0;
@@ -261,7 +262,7 @@ static int begin(struct stead *s, struct opening *o, struct arena *arena, struct
     if (r < 0)
         return r;
     /* The same session and the same bytes: the journal has them. Else they are recorded whole. */
-    if (o->resumed && !o->other_model && strcmp(o->past.id, s->spec.session) == 0 && s->spec.resume_step == 0)
+    if (o->resumed && !o->other_model && o->whole && strcmp(o->past.id, s->spec.session) == 0)
         s->recorded = chat_prefix(s->chat).n;
     else if (o->resumed)
         r = stead_record_prompt(s, "whole", e);
