@@ -225,6 +225,17 @@ static int find_near(struct span text, struct span old, struct match *out, struc
     return 0;
 }
 
+/* Text that begins with blanks, in the midst of a line's own: it has less indentation than what is there. */
+static bool inside_indentation(struct span text, size_t at)
+{
+    if (text.p[at] != ' ' && text.p[at] != '\t')
+        return false;
+    size_t i = at;
+    while (i > 0 && (text.p[i - 1] == ' ' || text.p[i - 1] == '\t'))
+        i--;
+    return i < at && (i == 0 || text.p[i - 1] == '\n');
+}
+
 int match_find(struct span text, struct span old, struct match *out, struct err *e)
 {
     *out = (struct match){ .kind = MATCH_NONE, .len = old.n };
@@ -247,8 +258,8 @@ int match_find(struct span text, struct span old, struct match *out, struct err 
         from = pos + 1;
     }
     if (out->count == 1) {
-        out->kind = MATCH_ONE;
         struct span last = { text.p + out->at, old.n - 1 };
+        out->kind = inside_indentation(text, out->at) ? MATCH_INDENT : MATCH_ONE;
         out->to = out->line + lines_of_offset(last, last.n) - 1;
         return 0;
     }

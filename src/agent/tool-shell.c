@@ -70,8 +70,6 @@ static int run_shell(struct tool_run *run, const void *data, struct buf *out, st
         buf_addc(out, '\n');
     run->truncated = r.truncated;
     run->ok = !r.timed_out; /* a command that failed is an answer, not an error of the tool */
-    if (r.truncated && r.spill_path[0])
-        buf_addf(out, "[whole output: %s]\n", r.spill_path);
     if (r.out_of_memory)
         buf_adds(out, "[a process was ended: the sandbox's memory limit]\n");
     if (r.out_of_disk)

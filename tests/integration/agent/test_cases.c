@@ -191,6 +191,8 @@ static void run_case(const char *name, const json_t *c)
     }
     expect(rc >= 0, "the run failed: %s", e.text);
     const json_t *x = json_object_get(c, "expect");
+    if (getenv("DUMP"))
+        (void)json_dumpf(w->events, stderr, JSON_INDENT(1));
     check_result(w, x, &r);
     attempt_destroy(a);
     check_events(w, x);

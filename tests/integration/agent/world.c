@@ -65,14 +65,6 @@ void world_open(struct world *w, const char *name, const json_t *files, const js
     assert_ok(journal_session_start(w->journal, &w->session, &e), &e);
     assert_ok(journal_subscribe(w->journal, keep_event, w, &e), &e);
     struct layer_options lo = { .session = w->session.id };
-    uid_t uid;
-    gid_t gid;
-    assert_ok(sandbox_identity(w->workspace, &uid, &gid, &e), &e);
-    if (uid != geteuid()) {
-        lo.chown_upper = true;
-        lo.owner_uid = uid;
-        lo.owner_gid = gid;
-    }
     assert_ok(layer_create(w->workspace, w->state, &lo, &w->layer, &e), &e);
     start_sandbox(w);
     world_serve(w, script);

@@ -52,6 +52,12 @@ static void match_find__wrong_indentation_is_no_match_but_is_shown(void **state)
     match_explain(&m, "a.c", span_of(source), &b);
     assert_non_null(strstr(buf_str(&b), "nothing was changed"));
     assert_non_null(strstr(buf_str(&b), "8\t    if (x)\n9\t        return 2;"));
+    /* The same text, found behind some of the indentation: `new` would have too little. */
+    m = find(source, "  return 2;");
+    assert_int_equal(m.kind, MATCH_INDENT);
+    assert_int_equal(m.line, 9);
+    m = find(source, "return 2;");
+    assert_int_equal(m.kind, MATCH_ONE);
 }
 
 static void match_find__a_miss_gives_the_nearest_text(void **state)
