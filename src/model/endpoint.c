@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/config.h"
 #include "model/dialect.h"
 #include "model/http.h"
 #include "model/look.h"
@@ -44,6 +45,23 @@ const char *endpoint_state_name(enum endpoint_state s)
         [ENDPOINT_NO_MODEL] = "no-model", [ENDPOINT_REFUSED] = "refused", [ENDPOINT_DOWN] = "down",
     };
     return s < COUNT_OF(names) ? names[s] : "unknown";
+}
+
+void endpoint_spec_of(const struct config_endpoint *c, struct endpoint_spec *out)
+{
+    *out = (struct endpoint_spec){
+        .name = c->name,
+        .url = c->url,
+        .dialect = c->dialect && strcmp(c->dialect, "auto") != 0 ? c->dialect : NULL,
+        .model = c->model,
+        .key_env = c->key_env,
+        .key_file = c->key_file,
+        .key_command = c->key_command,
+        .locality = c->local == CONFIG_YES ? "local" : c->local == CONFIG_NO ? "hosted" : NULL,
+        .context_tokens = c->context_tokens,
+        .price_in_micro_usd = c->price_in_micro_usd,
+        .price_out_micro_usd = c->price_out_micro_usd,
+    };
 }
 
 static int nomem(struct err *e)

@@ -138,6 +138,10 @@ static inline void endpoints_auto(struct endpoints **a)
     endpoints_destroy(*a);
 }
 
+/* What configuration says of an endpoint, in this module's words (borrowed). */
+struct config_endpoint;
+void endpoint_spec_of(const struct config_endpoint *c, struct endpoint_spec *out);
+
 /* One endpoint from a spec: parsed, not asked. The caller owns *out. */
 int endpoint_create(const struct endpoint_spec *spec, struct endpoint **out, struct err *e) WARN_UNUSED;
 /* Ask the server who it is (kind, version, models, context, slots); fills state, problem, remedy. Waits at most timeout_ms. */
