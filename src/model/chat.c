@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/secret.h"
 #include "model/chat-internal.h"
 #include "model/row.h"
 #include "model/schema.h"
-#include "model/secret.h"
 
 #define REPLY_DEFAULT_TOKENS 4096 /* a whole file of a few hundred lines */
 #define RESULT_LIMIT_BYTES (16u << 20)
@@ -200,7 +200,7 @@ static int copy_tools(struct chat *c, const struct chat_options *o, struct err *
 static int set_headers(struct chat *c, struct err *e)
 {
     size_t n = 0;
-    struct span key = secret_show(c->ep->key);
+    struct span key = c->ep->key ? secret_span(c->ep->key) : (struct span){ "", 0 };
     if (key.n) {
         AUTO(buf) struct buf b = BUF_INIT(16 << 10);
         const char *mark = strstr(c->dialect->key_header, "%s");

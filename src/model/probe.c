@@ -356,7 +356,7 @@ static void check_context(struct probe *p, struct profile_check *out)
         return;
     if (rc < 0 && r.failure == MODEL_ERR_CONTEXT) {
         f->context_tokens = r.n_ctx > 0 ? r.n_ctx : words / 2;
-        say(p, out, CHECK_BAD, "a prompt of about %lld tokens is refused: the context is %lld tokens", (long long)words, (long long)f->context_tokens);
+        say(p, out, CHECK_BAD, "one conversation may be %lld tokens long: too short for most tasks (%d and more is good)", (long long)f->context_tokens, ENOUGH_CONTEXT);
         remedy(p, out, how_to_raise(p->ep->server));
         return;
     }
