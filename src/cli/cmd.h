@@ -29,6 +29,7 @@ extern const struct command cmd_model_import;
 extern const struct command cmd_model_list;
 extern const struct command cmd_model_remove;
 extern const struct command cmd_review;
+extern const struct command cmd_route_explain;
 extern const struct command cmd_run;
 extern const struct command cmd_sandbox_check;
 extern const struct command cmd_sandbox_run;

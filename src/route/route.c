@@ -335,10 +335,11 @@ int route_decide(const struct route_input *in, struct arena *a, struct route *ou
             add_stop(out, (int)i, chain.items[s], !why, why ? why : out->choice == (int)i ? "chosen" : "would be next");
         }
     }
-    for (size_t i = 0; i < in->ncandidates; i++)
+    for (size_t i = 0; i < in->ncandidates; i++) {
+        const char *why = is_listed(out, (int)i) ? NULL : objection(&x, &in->candidates[i]);
         if (!is_listed(out, (int)i))
-            add_stop(out, (int)i, "", false, in->candidates[i].local ? "not in the chain of its class" : objection(&x, &in->candidates[i])
-                     ? objection(&x, &in->candidates[i]) : "not in the chain of its class");
+            add_stop(out, (int)i, "", false, why ? why : "not in the chain of its class");
+    }
     out->person_reason = person_for(in->class, a);
     if (out->choice < 0)
         out->person_reason = in->ncandidates ? "no endpoint may or can serve it" : "no endpoint is known";
