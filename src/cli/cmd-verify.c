@@ -132,8 +132,16 @@ static int fill_sandbox(struct job *j, struct err *e)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < c->nenv; i++)
         keep[i] = c->env[i];
+    struct sandbox_mount *mounts = arena_array(&j->arena, c->nmounts + 1, sizeof *mounts);
+    if (!mounts)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < c->nmounts; i++)
+        if (sandbox_parse_mount(c->mounts[i], &j->arena, &mounts[i], e) < 0)
+            return err_wrap(e, "sandbox.mounts");
     j->sandbox = (struct sandbox_spec){
         .workspace = j->workspace,
+        .mounts = mounts,
+        .nmounts = c->nmounts,
         .limits = { .memory_bytes = c->memory_bytes, .disk_bytes = c->disk_bytes, .inodes = c->inodes, .pids = (int)c->pids, .cpus = c->cpus },
         .env_keep = keep,
         .backend = c->backend && strcmp(c->backend, "auto") != 0 ? c->backend : NULL,
