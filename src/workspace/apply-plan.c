@@ -99,8 +99,11 @@ int plan_commit(struct plan *p, const char *state_dir, struct err *e)
 {
     AUTO(ptr) char *applies = path_join(state_dir, "applies");
     AUTO(json) json_t *doc = plan_json(p);
-    if (content_save(p->content, p->dir_fd, "content", e) < 0 || fsync(p->dir_fd) < 0 ||
-        write_json(state_dir, p->id, "plan.json", doc, e) < 0)
+    if (content_save(p->content, p->dir_fd, "content", e) < 0)
+        return err_wrap(e, "cannot write down what will be applied");
+    if (fsync(p->dir_fd) < 0)
+        return err_sys(e, "cannot write down what will be applied");
+    if (write_json(state_dir, p->id, "plan.json", doc, e) < 0)
         return err_wrap(e, "cannot write down what will be applied");
     /* the directory's own name */
     AUTO(fd) int fd = applies ? open(applies, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;

@@ -197,7 +197,7 @@ static void prune(const struct plan *p, const char *path)
         const char *name = path_base(up);
         AUTO(ptr) char *dir = span_dup(path_dir(up));
         AUTO(fd) int fd = dir ? path_open_beneath(p->ws_fd, dir, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS) : -1;
-        if (fd < 0 || unlinkat(fd, name, AT_REMOVEDIR) < 0)
+        if (fd >= 0 ? unlinkat(fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT : errno != ENOENT)
             return;
     }
 }
@@ -251,8 +251,10 @@ static int run_op(struct plan *p, size_t i, bool backward, struct err *e)
     enum side_what what, temp_what;
     if (place_of(p, i, to->exists, &pl, e) < 0)
         return -(int)e->kind;
-    if (pl.dir < 0)
-        return from->exists ? conflict(e, op->path, "is gone, and so is its directory") : 0;
+    if (pl.dir < 0) { /* a deletion whose directory is gone already; those above it may not be */
+        prune(p, op->path);
+        return 0;
+    }
     if (look(pl.dir, pl.name, &cur, &what, e) < 0 || look(pl.dir, pl.temp, &temp, &temp_what, e) < 0)
         return -(int)e->kind;
     if (what == SIDE_DIR && to->exists && !from->exists) {
@@ -260,7 +262,8 @@ static int run_op(struct plan *p, size_t i, bool backward, struct err *e)
             return -(int)e->kind;
         what = SIDE_NOTHING;
     }
-    bool there = what == SIDE_NOTHING ? !to->exists : to->exists && side_same(&cur, to);
+    /* a directory in the place of a deleted file is as good as nothing: it holds what comes in its place */
+    bool there = what == SIDE_NOTHING || what == SIDE_DIR ? !to->exists : to->exists && side_same(&cur, to);
     if (temp_what != SIDE_NOTHING && !is_ours(p, op, &temp)) {
         /* an edit of the user's that was exchanged out just before a kill */
         if (there)
