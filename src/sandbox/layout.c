@@ -477,11 +477,17 @@ static int layout_workspace(const struct sandbox_spec *spec, const struct identi
     const struct sandbox_overlay *o = &spec->overlay;
     if (o->nlowers > 1 || o->upper)
         return layout_layers(spec, id, userns, p, e);
-    const char *src = o->bind ? o->bind : o->nlowers ? o->lowers[0] : spec->workspace;
-    bool rw = o->bind && o->bind_rw;
-    int r = bind_row(p, userns, src, p->target, (rw ? 0 : WIRE_STEP_RO) | WIRE_STEP_FLAT, true, e);
-    if (r >= 0 && rw)
-        step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = p->target });
+    if (o->bind) {
+        int r = bind_row(p, userns, o->bind, p->target, (o->bind_rw ? 0 : WIRE_STEP_RO) | WIRE_STEP_FLAT, true, e);
+        if (r >= 0 && o->bind_rw)
+            step(p, (struct row){ .op = WIRE_OP_ALLOW, .dst = p->target });
+        return r;
+    }
+    /* Read-only, and yet an overlay (over an empty directory): a bind mount, however read-only, would let programs
+     * connect to sockets and write to named pipes that processes of the host have in the workspace. */
+    int r = bind_row(p, userns, o->nlowers ? o->lowers[0] : spec->workspace, WIRE_PRIVATE "/w", WIRE_STEP_RO | WIRE_STEP_FLAT, true, e);
+    step(p, (struct row){ .op = WIRE_OP_DIR, .dst = WIRE_PRIVATE "/empty", .a = 0755 });
+    step(p, (struct row){ .op = WIRE_OP_OVERLAY, .dst = p->target, .data = "lowerdir=w:empty,userxattr" });
     return r;
 }
 
