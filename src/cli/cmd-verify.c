@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/path.h"
@@ -131,13 +132,33 @@ static int fill_sandbox(struct job *j, struct err *e)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < c->nenv; i++)
         keep[i] = c->env[i];
+    struct sandbox_mount *mounts = arena_array(&j->arena, c->nmounts + 1, sizeof *mounts);
+    if (!mounts)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < c->nmounts; i++)
+        if (sandbox_parse_mount(c->mounts[i], &j->arena, &mounts[i], e) < 0)
+            return err_wrap(e, "sandbox.mounts");
     j->sandbox = (struct sandbox_spec){
         .workspace = j->workspace,
+        .mounts = mounts,
+        .nmounts = c->nmounts,
         .limits = { .memory_bytes = c->memory_bytes, .disk_bytes = c->disk_bytes, .inodes = c->inodes, .pids = (int)c->pids, .cpus = c->cpus },
         .env_keep = keep,
         .backend = c->backend && strcmp(c->backend, "auto") != 0 ? c->backend : NULL,
     };
     return 0;
+}
+
+/* What the base is: a commit says it all; files that git ignores do not count. */
+static const char *base_key(struct job *j)
+{
+    struct hash_hex h;
+    AUTO(buf) struct buf b = BUF_INIT(8192);
+    if (!j->repository)
+        return NULL;
+    buf_addf(&b, "commit %s in %s", j->commits.base_id, j->workspace);
+    h = hash_bytes(b.p, b.n);
+    return arena_strdup(&j->arena, h.s);
 }
 
 /* --- showing --- */
@@ -300,6 +321,7 @@ static int verify_job(struct job *j, struct err *e)
         .change = j->commits.files,
         .nchange = j->commits.nfiles,
         .cache_dir = config_cache_dir(cfg),
+        .base_key = base_key(j),
         .depth = cli_flag(cli, "quick") ? VERIFY_AFFECTED : VERIFY_FULL,
         .no_rules = cli_flag(cli, "no-rules"),
         /* without a change there is nothing to excuse a failure with */

@@ -36,7 +36,6 @@
 #define YAML_KEYS 1000 /* of one mapping */
 
 int yaml_load(const char *name, struct span text, const cyaml_schema_value_t *schema, void **out, struct err *e) WARN_UNUSED;
-#define yaml_free(schema, data) yaml_destroy((schema), (data)) /* until its last caller has moved: verify/ecosystem.c */
 void yaml_destroy(const cyaml_schema_value_t *schema, void *data); /* NULL is allowed */
 
 /* --- the tree, for who needs positions (config.c); nodes live in the arena --- */

@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/secret.h"
 #include "model/chat-internal.h"
 #include "model/row.h"
 #include "model/schema.h"
-#include "model/secret.h"
 
 #define REPLY_DEFAULT_TOKENS 4096 /* a whole file of a few hundred lines */
 #define RESULT_LIMIT_BYTES (16u << 20)
@@ -73,7 +73,32 @@ static int write_head(struct chat *c, struct err *e)
     return ok ? 0 : nomem(e);
 }
 
+/* Control tokens such as <|im_end|> in text end the turn with some servers (quirk 41): break them up. */
+static bool add_escaped(struct buf *out, struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        buf_addc(out, s.p[i]);
+        if (s.p[i] == '<' && i + 1 < s.n && s.p[i + 1] == '|')
+            buf_adds(out, "\u200b");
+    }
+    return !out->failed;
+}
+
+static int write_message(struct chat *c, const struct message *m, struct err *e);
+
 int chat_write(struct chat *c, const struct message *m, struct err *e)
+{
+    if (!c->behaviour.escape_control || m->role == MESSAGE_ASSISTANT || m->role == MESSAGE_IMAGE || span_find(m->text, SPAN("<|")) < 0)
+        return write_message(c, m, e);
+    AUTO(buf) struct buf text = BUF_INIT(CHAT_MAX_BYTES);
+    struct message broken = *m;
+    if (!add_escaped(&text, m->text))
+        return err_set(e, ERR_LIMIT, "the conversation is longer than %u MiB", CHAT_MAX_BYTES >> 20);
+    broken.text = buf_span(&text);
+    return write_message(c, &broken, e);
+}
+
+static int write_message(struct chat *c, const struct message *m, struct err *e)
 {
     size_t was = c->wire.bytes.n;
     int open = c->wire.open;
@@ -175,7 +200,7 @@ static int copy_tools(struct chat *c, const struct chat_options *o, struct err *
 static int set_headers(struct chat *c, struct err *e)
 {
     size_t n = 0;
-    struct span key = secret_show(c->ep->key);
+    struct span key = c->ep->key ? secret_span(c->ep->key) : (struct span){ "", 0 };
     if (key.n) {
         AUTO(buf) struct buf b = BUF_INIT(16 << 10);
         const char *mark = strstr(c->dialect->key_header, "%s");

@@ -5,7 +5,7 @@ const struct dialect *const dialects[] = { &dialect_openai_chat, &dialect_anthro
 const struct dialect *dialect_find(const char *name)
 {
     for (size_t i = 0; dialects[i]; i++)
-        if (!strcmp(dialects[i]->name, name))
-            return dialects[i];
+        if (!strcmp(dialects[i]->name, name) || (strlen(name) >= 6 && !strncmp(dialects[i]->name, name, strlen(name))))
+            return dialects[i]; /* "openai", "anthropic": the first of that family */
     return NULL;
 }

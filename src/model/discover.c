@@ -8,7 +8,6 @@
 #include "model/endpoint.h"
 #include "model/http.h"
 #include "model/look.h"
-#include "model/secret.h"
 
 #define NAMED_MS 5000 /* an endpoint that the user named may be far away */
 
@@ -65,7 +64,7 @@ static int add_spec(struct endpoints *all, const struct discover_options *o, con
     ep->source = source;
     const char *key = env_get(o, "STEAD_API_KEY");
     if (own_key && !ep->key && !ep->key_command && key && *key && (ep->address->tls || url_is_local(ep->address)))
-        rc = secret_from_text(span_of(key), "STEAD_API_KEY", &ep->key, e);
+        rc = endpoint_set_key(ep, span_of(key), e);
     if (rc < 0) {
         endpoint_destroy(ep);
         return rc;

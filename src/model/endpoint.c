@@ -4,10 +4,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/config.h"
+#include "config/secret.h"
 #include "model/dialect.h"
 #include "model/http.h"
 #include "model/look.h"
-#include "model/secret.h"
 
 #define ARENA_BYTES (8u << 20) /* names of models and a template */
 
@@ -46,6 +47,23 @@ const char *endpoint_state_name(enum endpoint_state s)
     return s < COUNT_OF(names) ? names[s] : "unknown";
 }
 
+void endpoint_spec_of(const struct config_endpoint *c, struct endpoint_spec *out)
+{
+    *out = (struct endpoint_spec){
+        .name = c->name,
+        .url = c->url,
+        .dialect = c->dialect && strcmp(c->dialect, "auto") != 0 ? c->dialect : NULL,
+        .model = c->model,
+        .key_env = c->key_env,
+        .key_file = c->key_file,
+        .key_command = c->key_command,
+        .locality = c->local == CONFIG_YES ? "local" : c->local == CONFIG_NO ? "hosted" : NULL,
+        .context_tokens = c->context_tokens,
+        .price_in_micro_usd = c->price_in_micro_usd,
+        .price_out_micro_usd = c->price_out_micro_usd,
+    };
+}
+
 static int nomem(struct err *e)
 {
     return err_set(e, ERR_NOMEM, "cannot keep the endpoint: out of memory");
@@ -53,19 +71,11 @@ static int nomem(struct err *e)
 
 static int read_key(const struct endpoint_spec *spec, struct endpoint *ep, struct err *e)
 {
-    if (spec->key_env && *spec->key_env) {
-        const char *v = getenv(spec->key_env);
-        if (v && *v)
-            return secret_from_text(span_of(v), spec->key_env, &ep->key, e);
-        if (!spec->key_file && !spec->key_command) {
-            err_set(e, ERR_NOT_FOUND, "the key of endpoint '%s' should be in %s, which is not set", ep->name, spec->key_env);
-            err_hint(e, "export %s, or set key_file or key_command", spec->key_env);
-            return -ERR_NOT_FOUND;
-        }
-    }
-    if (spec->key_file && *spec->key_file)
-        return secret_from_file(spec->key_file, &ep->key, e);
-    return 0;
+    struct config_endpoint c = { .name = *ep->name ? ep->name : NULL, .url = ep->url, .key_env = spec->key_env, .key_file = spec->key_file };
+    if (!c.key_env && !c.key_file)
+        return 0;
+    ep->key = calloc(1, sizeof *ep->key);
+    return ep->key ? secret_load(NULL, &c, ep->key, NULL, e) : nomem(e);
 }
 
 int endpoint_create(const struct endpoint_spec *spec, struct endpoint **out, struct err *e)
@@ -117,11 +127,26 @@ int endpoint_create(const struct endpoint_spec *spec, struct endpoint **out, str
     return 0;
 }
 
+int endpoint_set_key(struct endpoint *ep, struct span key, struct err *e)
+{
+    if (!ep->key && !(ep->key = calloc(1, sizeof *ep->key)))
+        return nomem(e);
+    return secret_set(ep->key, key, e);
+}
+
+static int run_key_command(struct loop *loop, struct endpoint *ep, struct err *e)
+{
+    struct config_endpoint c = { .url = ep->url, .key_command = ep->key_command };
+    AUTO(secret) struct secret key = SECRET_INIT;
+    int rc = secret_load(loop, &c, &key, NULL, e);
+    return rc < 0 ? rc : endpoint_set_key(ep, secret_span(&key), e);
+}
+
 int endpoint_prepare(struct loop *loop, struct endpoint *ep, struct err *e)
 {
     int rc = 0;
     if (!ep->key && ep->key_command)
-        rc = secret_from_command(loop, ep->key_command, &ep->key, e);
+        rc = run_key_command(loop, ep, e);
     if (rc >= 0 && !ep->http)
         rc = http_create(loop, ep->address, &ep->http, e);
     return rc < 0 ? err_wrap(e, "endpoint '%s'", *ep->name ? ep->name : ep->url) : 0;
@@ -141,7 +166,9 @@ void endpoint_destroy(struct endpoint *ep)
         return;
     http_destroy(ep->http);
     profile_destroy(ep->profile);
-    secret_destroy(ep->key);
+    if (ep->key)
+        secret_finish(ep->key);
+    free(ep->key);
     if (ep->arena)
         arena_finish(ep->arena);
     free(ep->arena);

@@ -47,7 +47,7 @@ const char *server_kind_title(enum server_kind k); /* "llama.cpp server": for pe
 
 struct dialect; /* dialect.h: how requests and replies look; "openai-chat", "anthropic-messages" */
 struct profile; /* profile.h: how it really behaves */
-struct secret;  /* a key: not printable, wiped when finished */
+struct secret;  /* a key (config/secret.h): not printable, wiped when finished */
 
 /* What configuration or an option says of an endpoint; borrowed strings, NULL or 0 where it says nothing. */
 struct endpoint_spec {
@@ -138,10 +138,16 @@ static inline void endpoints_auto(struct endpoints **a)
     endpoints_destroy(*a);
 }
 
+/* What configuration says of an endpoint, in this module's words (borrowed). */
+struct config_endpoint;
+void endpoint_spec_of(const struct config_endpoint *c, struct endpoint_spec *out);
+
 /* One endpoint from a spec: parsed, not asked. The caller owns *out. */
 int endpoint_create(const struct endpoint_spec *spec, struct endpoint **out, struct err *e) WARN_UNUSED;
 /* Ask the server who it is (kind, version, models, context, slots); fills state, problem, remedy. Waits at most timeout_ms. */
 int endpoint_look(struct loop *loop, struct endpoint *ep, int64_t timeout_ms, struct cancel *cancel, struct err *e) WARN_UNUSED;
+/* Give it a key that is not in configuration. */
+int endpoint_set_key(struct endpoint *ep, struct span key, struct err *e) WARN_UNUSED;
 /* Read the key if it comes from a command; open the connection's state. Called by the two users of the endpoint. */
 int endpoint_prepare(struct loop *loop, struct endpoint *ep, struct err *e) WARN_UNUSED;
 void endpoint_destroy(struct endpoint *ep);

@@ -96,6 +96,7 @@ static const struct {
     { 0, 999, "tool call parsing failed", MODEL_ERR_MODEL },
     { 0, 999, "unexpected end of tool call", MODEL_ERR_MODEL },
     { 0, 999, "does not match the expected", MODEL_ERR_MODEL },
+    { 0, 999, "unexpected empty grammar stack", MODEL_ERR_MODEL }, /* llama-server, seen 2026-11-23 */
     { 0, 999, "harmony", MODEL_ERR_MODEL },
     { 0, 999, "model_not_found", MODEL_ERR_NOT_FOUND },
     { 404, 404, "", MODEL_ERR_NOT_FOUND },

@@ -317,9 +317,9 @@ int judge(struct chat *c, struct collect *r, bool last, struct arena *a, struct 
         struct leak_in in = { text, known_name, c, a };
         if (f && leak_find(&in, &row->leaks, f) > 0) {
             n = gather_leaked(c, f, k, a);
-            if (f->weak && !usable_of(k, n) && !f->unreadable)
-                n = 0; /* JSON that was meant as text */
-            if (n || f->cut || f->unreadable)
+            if (f->weak && !usable_of(k, n) && !f->cut && out->repairs > 0)
+                n = 0; /* asked once and written again: it is meant as text */
+            if (n || !f->weak)
                 text = f->text;
             log_debug("%zu calls recovered from %s markup", n, f->format);
         } else {

@@ -6,19 +6,20 @@
 
 #include "base/mem.h"
 
-static bool take(const struct leak_in *in, struct span value, struct leak_found *f)
+static bool take(const struct leak_in *in, struct span value, bool whole, struct leak_found *f)
 {
     size_t before = f->ncalls;
     if (!leak_from_object(in, value, f))
         return false;
-    if (in->known(in->ctx, f->calls[before].name))
+    if (whole || in->known(in->ctx, f->calls[before].name))
         return true;
     f->ncalls = before;
     return false;
 }
 
-/* One object, several in a row, or a list of objects: all must be calls. */
-static bool take_all(const struct leak_in *in, struct span s, struct leak_found *f)
+/* One object, several in a row, or a list of objects: all must be calls. A reply that is nothing else
+ * is taken even when the tool is unknown: the caller explains which there are. */
+static bool take_all(const struct leak_in *in, struct span s, bool whole, struct leak_found *f)
 {
     size_t start = f->ncalls;
     s = span_trim(s);
@@ -26,7 +27,7 @@ static bool take_all(const struct leak_in *in, struct span s, struct leak_found 
         s = span_trim(span_sub(s, 1, s.n - 2));
     while (s.n) {
         size_t n = s.p[0] == '{' ? leak_json_end(s) : 0;
-        if (!n || !take(in, span_sub(s, 0, n), f)) {
+        if (!n || !take(in, span_sub(s, 0, n), whole, f)) {
             f->ncalls = start;
             return false;
         }
@@ -61,7 +62,7 @@ static int parse(const struct leak_in *in, struct leak_found *f)
 {
     struct span s = span_trim(in->text);
     f->weak = true;
-    if (s.n && (s.p[0] == '{' || s.p[0] == '[') && take_all(in, s, f)) {
+    if (s.n && (s.p[0] == '{' || s.p[0] == '[') && take_all(in, s, true, f)) {
         f->text = (struct span){ "", 0 };
         return 1;
     }
@@ -94,7 +95,7 @@ static int parse(const struct leak_in *in, struct leak_found *f)
         struct span tail = n ? span_sub(body, n, body.n) : block;
         ptrdiff_t close = span_find(tail, SPAN("```"));
         struct span inside = n ? (struct span){ body.p, n + (close < 0 ? tail.n : (size_t)close) } : span_sub(block, 0, close < 0 ? block.n : (size_t)close);
-        if (json && take_all(in, inside, f)) {
+        if (json && take_all(in, inside, false, f)) {
             if (!found)
                 before = span_sub(in->text, 0, (size_t)(rest.p + open - in->text.p));
             found = true;

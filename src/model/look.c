@@ -9,11 +9,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/secret.h"
 #include "model/collect.h"
 #include "model/dialect.h"
 #include "model/failure.h"
 #include "model/http.h"
-#include "model/secret.h"
 
 #define ANSWER_MAX_BYTES (4u << 20) /* a list of models, a template */
 #define MODELS_MAX 500              /* hosted routers list some hundreds */
@@ -52,11 +52,10 @@ static void ask_finish(struct ask *a)
 
 static int ask_start(struct ask *a, int64_t connect_ms, struct err *e)
 {
-    char line[64];
     AUTO(buf) struct buf key = BUF_INIT(16 << 10);
     const char *headers[8] = { 0 };
     size_t n = 0;
-    struct span secret = secret_show(a->ep->key);
+    struct span secret = a->ep->key ? secret_span(a->ep->key) : (struct span){ "", 0 };
     if (secret.n) {
         bool anthropic = a->ep->dialect == &dialect_anthropic_messages;
         buf_adds(&key, anthropic ? "x-api-key: " : "Authorization: Bearer ");
@@ -65,7 +64,6 @@ static int ask_start(struct ask *a, int64_t connect_ms, struct err *e)
     }
     for (size_t i = 0; a->ep->dialect->headers && a->ep->dialect->headers[i] && n < 6; i++)
         headers[n++] = a->ep->dialect->headers[i];
-    (void)line;
     struct http_request q = { .path = a->path, .headers = headers, .connect_ms = connect_ms, .on_data = ask_data, .ctx = a };
     if (a->body.n) {
         q.body = &a->body;

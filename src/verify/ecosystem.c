@@ -58,7 +58,7 @@ static int on_file(void *ctx, const char *path, struct span text)
     const char *base = path_base(path);
     name = span_dup(span_sub(span_of(base), 0, strlen(base) - 5));
     if (!name || !array_grow((void **)&table.rows, &table.cap, table.n, 1, sizeof *table.rows)) {
-        yaml_free(&row_schema, row);
+        yaml_destroy(&row_schema, row);
         return err_set(table.e, ERR_NOMEM, "reading '%s': out of memory", path);
     }
     table.rows[table.n] = *row; /* its members live as long as the program */

@@ -30,6 +30,7 @@ struct bench {
     struct sandbox *sandbox;
     char *upper, *work;   /* on disk, or NULL */
     bool used;
+    const struct gate *checked; /* whose needs are known to be there */
 };
 
 int bench_create(const struct bench_setup *setup, const struct tree *tree, struct bench **out, struct err *e)
@@ -264,9 +265,10 @@ int gate_run(struct bench *b, const struct gate *g, const char *command, struct 
 {
     if (start(b, cancel, e) < 0)
         return -(int)e->kind;
-    int missing = g->explicit_gate ? 0 : check_needs(b, g, cancel, e);
+    int missing = g->explicit_gate || b->checked == g ? 0 : check_needs(b, g, cancel, e);
     if (missing)
         return missing;
+    b->checked = g;
     if (b->used) { /* nothing that an earlier gate left running */
         struct err ignored = ERR_INIT;
         (void)inside(b, "kill -9 -1 2>/dev/null; :", NULL, NULL, cancel, &ignored);

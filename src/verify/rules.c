@@ -143,7 +143,7 @@ static int on_file(void *ctx, const char *path, struct span text)
     AUTO(ptr) char *name = span_dup(span_sub(span_of(base), 0, strlen(base) - 5));
     if (check_row(row, path, table.e) < 0 || !name ||
         !array_grow((void **)&table.rows, &table.cap, table.n, 1, sizeof *table.rows)) {
-        yaml_free(&rule_schema, row);
+        yaml_destroy(&rule_schema, row);
         return table.e->kind ? -(int)table.e->kind : err_set(table.e, ERR_NOMEM, "reading '%s': out of memory", path);
     }
     table.rows[table.n] = *row; /* its members live as long as the program */

@@ -194,6 +194,8 @@ static int judge(struct run *r, struct gate_result *gr, struct outcome *after, c
             *e = why;
             return rc;
         }
+        if (rc == 0 && !before.cached)
+            gr->overhead_ms -= before.duration_ms; /* the tool's own time, not ours */
         have = rc == 0; /* a gate that cannot run on the base has no old failures */
         gr->baseline_cached = have && before.cached;
     }
@@ -335,7 +337,7 @@ static int one_gate(struct run *r, const struct gate *g, struct gate_result *gr,
     } else if (judge(r, gr, &o, command, e) < 0) {
         return -(int)e->kind;
     }
-    gr->overhead_ms = clock_ms() - began - gr->duration_ms;
+    gr->overhead_ms += clock_ms() - began - gr->duration_ms;
     if (!gr->reason)
         return err_set(e, ERR_NOMEM, "gate '%s': out of memory", g->name);
     if (s->on_gate)

@@ -136,6 +136,12 @@ int chat_prompt_create(struct chat_templates *t, const struct chat_request *r, s
             p->grammar = { COMMON_GRAMMAR_TYPE_USER, in.grammar };
             p->params.grammar_lazy = false;
             p->params.grammar_triggers.clear();
+        } else if (p->params.grammar_lazy) {
+            /* Calls that the model may make are not constrained: a grammar that sets in at their first token throws when
+             * the model calls what is not there, where the harness can explain and ask again. On request (required) it is. */
+            p->params.grammar.clear();
+            p->params.grammar_lazy = false;
+            p->params.grammar_triggers.clear();
         } else if (!p->params.grammar.empty()) {
             p->grammar = { tools ? COMMON_GRAMMAR_TYPE_TOOL_CALLS : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT,
                            p->params.grammar };

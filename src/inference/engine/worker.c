@@ -16,12 +16,14 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "inference/engine/load.h"
+#include "inference/engine/pace.h"
 #include "inference/engine/sequences.h"
 
 #define PIECE_MAX 512           /* bytes of one token's text; llama.cpp's longest are below 300 */
 #define TEXT_LIMIT (16u << 20)  /* bytes waiting for the loop's thread */
 #define CHECKPOINTS 4           /* kept a sequence, where the cache cannot be cut anywhere */
 #define CHECKPOINT_BACK 4       /* tokens before the prompt's end: what a template puts there varies with the reply */
+#define PROBE_TOKENS 64
 #define POLL_ALONE 50           /* llama.cpp's default: waiting threads spin a little */
 #define POLL_SHARED 0           /* when others need the cores, they sleep */
 
@@ -86,6 +88,9 @@ struct worker {
     ggml_threadpool_t pool;
     void (*pool_free)(ggml_threadpool_t);
     int32_t threads_now;
+    int32_t threads_paced;    /* the wanted number that `writing` and `reading` were made for */
+    struct pace writing;      /* one token a sequence */
+    struct pace reading;      /* prompts */
     struct llama_batch batch;
     struct sequences seqs;
     struct run *runs;
@@ -479,6 +484,10 @@ static void batch_fill(struct worker *w)
         if (r->p && r->next >= 0)
             batch_push(w, i, r->next, w->seqs.items[i].n, true);
     }
+    /* while the number of threads for prompts is being found out, in small pieces: a bad one must not cost a whole batch */
+    int32_t limit = w->options.batch;
+    if (w->reading.levels > 1 && (w->reading.best <= 0 || w->reading.from >= 0) && limit > PROBE_TOKENS)
+        limit = PROBE_TOKENS;
     for (int32_t i = 0; i < w->info.slots; i++) {
         struct run *r = &w->runs[i];
         if (!r->p || r->next >= 0)
@@ -486,7 +495,7 @@ static void batch_fill(struct worker *w)
         int32_t end = r->p->ntokens;
         if (!w->rolls_back && r->evaluated < end - CHECKPOINT_BACK)
             end -= CHECKPOINT_BACK; /* the checkpoint is taken there */
-        for (int32_t k = r->evaluated; k < end && w->batch.n_tokens < w->options.batch; k++)
+        for (int32_t k = r->evaluated; k < end && w->batch.n_tokens < limit; k++)
             batch_push(w, i, r->p->tokens[k], (size_t)k, k == r->p->ntokens - 1);
     }
 }
@@ -612,7 +621,18 @@ static void batch_failed(struct worker *w, int rc)
     }
 }
 
-static void step(struct worker *w)
+/* Threads for this batch: what was asked for is the most, contention may make fewer quicker. */
+static struct pace *pace_of(struct worker *w, int32_t threads)
+{
+    if (threads != w->threads_paced) {
+        pace_init(&w->writing, threads, 6);
+        pace_init(&w->reading, threads, 1);
+        w->threads_paced = threads;
+    }
+    return w->batch.n_tokens > w->info.slots ? &w->reading : &w->writing;
+}
+
+static void step(struct worker *w, int32_t threads)
 {
     for (int32_t i = 0; i < w->info.slots; i++)
         if (w->runs[i].p && atomic_load(&w->runs[i].p->cancelled))
@@ -620,11 +640,18 @@ static void step(struct worker *w)
     batch_fill(w);
     if (!w->batch.n_tokens)
         return;
+    struct pace *pace = pace_of(w, threads);
+    int64_t began = clock_us();
+    use_threads(w, pace_threads(pace, began));
     int rc = llama_decode(w->ctx, w->batch);
-    if (rc == 0)
+    if (rc == 0) {
+        int64_t now = clock_us();
+        /* several rows of one batch cost little more than one: the weights are read once */
+        pace_note(pace, w->threads_now, pace == &w->reading ? w->batch.n_tokens : 1, now - began, now);
         batch_done(w);
-    else
+    } else {
         batch_failed(w, rc);
+    }
 }
 
 static bool any_running(const struct worker *w)
@@ -669,9 +696,8 @@ static void *worker_main(void *arg)
             break;
         int32_t threads = w->threads;
         (void)pthread_mutex_unlock(&w->lock);
-        use_threads(w, threads);
         begin_waiting(w);
-        step(w);
+        step(w, threads);
         (void)pthread_mutex_lock(&w->lock);
     }
     while (!w->stopping)

@@ -1,0 +1,43 @@
+/*
+ * pace - how many threads to compute with, found by trying.
+ *
+ * Evaluation meets at a barrier after every operation: when something else wants one of the cores, all threads wait
+ * for the one that lost it. On two cores with builds beside it a small model wrote 14 to 45 tokens a second with two
+ * threads and 200 to 250 with one (2026-11); alone, two are nearly twice as fast as one. Which holds cannot be
+ * known from outside (containers, quotas, neighbours), so it is measured: from time to time a few batches are computed
+ * with the next smaller or larger number, and the quicker one is kept. Pure; the caller has the clock.
+ *
+ *     pace_init(&p, 8, 6);
+ *     n = pace_threads(&p, now_us);       // before a batch
+ *     pace_note(&p, n, units, spent_us, now_us);  // after it
+ */
+#ifndef STEAD_INFERENCE_ENGINE_PACE_H
+#define STEAD_INFERENCE_ENGINE_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACE_LEVELS 8         /* N, N/2, N/4 ... 1 */
+#define PACE_TRIAL 4          /* batches of a trial, the first of which is not counted: it starts threads */
+
+struct pace {
+    int threads[PACE_LEVELS];
+    int levels;
+    int level;                /* in use: 0 is all threads */
+    double cost[PACE_LEVELS]; /* microseconds a unit, moving average; 0: unknown */
+    double best;              /* smallest average ever */
+    int from;                 /* level before the trial, -1: no trial */
+    int tried;                /* batches of it */
+    int64_t next_up_us, next_down_us;
+    int64_t up_wait_us;       /* grows while trying more threads does not pay */
+    int early;
+    bool started;
+};
+
+/* `early`: batches before fewer threads are tried for the first time. */
+void pace_init(struct pace *p, int threads, int early);
+int pace_threads(struct pace *p, int64_t now_us);
+/* `units`: of work done, so that batches compare (tokens). */
+void pace_note(struct pace *p, int threads, double units, int64_t spent_us, int64_t now_us);
+
+#endif
