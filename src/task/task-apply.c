@@ -141,6 +141,8 @@ int task_apply_now(struct task *t, struct task_result *r, struct err *e)
 /* A change that a person must look at, whatever the gates say: guarded files and findings that ask for one. */
 static bool needs_person(const struct task *t)
 {
+    if (t->person) /* the class of the task or its failure cost: the route said why */
+        return true;
     for (size_t i = 0; i < t->change->nfiles; i++)
         if (t->change->files[i].guard)
             return true;
@@ -190,7 +192,8 @@ int task_decide(struct task *t, struct task_result *r, struct err *e)
     } else if (t->spec.approve == TASK_AUTO && needs_person(t)) {
         r->status = TASK_PENDING;
         r->exit = 6;
-        (void)snprintf(r->reason, sizeof r->reason, "the change touches guarded files, which need a person");
+        (void)snprintf(r->reason, sizeof r->reason, "%s",
+                       t->person && t->route.person_reason ? t->route.person_reason : "the change touches guarded files, which need a person");
         (void)snprintf(r->hint, sizeof r->hint, "`stead review %s` shows it and applies what you approve", t->change->id);
     }
     switch (d.verdict) {

@@ -50,34 +50,40 @@ int event_task(struct task *t, struct span text, struct err *e)
     return append(t, "task", &b, e);
 }
 
-int event_route(struct task *t, const struct strings *reasons, struct err *e)
+int event_route(struct task *t, struct err *e)
 {
+    const struct route *r = &t->route;
+    const struct route_candidate *c = r->choice >= 0 ? &t->candidates[r->choice] : NULL;
     struct buf b = BUF_INIT(1 << 20);
-    add_text(&b, "endpoint", t->endpoint->name);
-    add_text(&b, "model", t->endpoint->model);
-    add_bool(&b, "local", t->endpoint->local);
+    add_text(&b, "endpoint", c ? c->name : NULL);
+    add_text(&b, "model", t->endpoint ? t->endpoint->model : c ? c->model : NULL);
+    add_bool(&b, "local", c && c->local);
     add_name(&b, "reasons");
-    for (size_t i = 0; i < reasons->len; i++) {
-        buf_addc(&b, i ? ',' : '[');
-        buf_add_json(&b, span_of(reasons->items[i]));
+    buf_addc(&b, '[');
+    for (size_t i = 0; i < r->reasons.len; i++) {
+        buf_adds(&b, i ? "," : "");
+        buf_add_json(&b, span_of(r->reasons.items[i]));
     }
-    buf_adds(&b, reasons->len ? "]" : "[]");
+    buf_addc(&b, ']');
     add_name(&b, "rejected");
     buf_addc(&b, '[');
     bool first = true;
-    for (size_t i = 0; t->endpoints && i < t->endpoints->len; i++) {
-        const struct endpoint *ep = t->endpoints->items[i];
-        if (ep == t->endpoint || !ep->problem[0])
+    for (size_t i = 0; i < r->nstops; i++) {
+        if (r->stops[i].candidate < 0 || r->stops[i].accepted)
             continue;
         buf_adds(&b, first ? "{\"endpoint\":" : ",{\"endpoint\":");
         first = false;
-        buf_add_json(&b, span_of(ep->name));
+        buf_add_json(&b, span_of(t->candidates[r->stops[i].candidate].name));
         buf_adds(&b, ",\"reason\":");
-        buf_add_json(&b, span_of(ep->problem));
+        buf_add_json(&b, span_of(r->stops[i].reason));
         buf_addc(&b, '}');
     }
     buf_addc(&b, ']');
-    add_text(&b, "url", t->endpoint->url);
+    add_text(&b, "class", t->class.row->name);
+    add_text(&b, "failure_cost", failure_cost_name(t->class.cost));
+    add_bool(&b, "person", r->person);
+    if (t->endpoint)
+        add_text(&b, "url", t->endpoint->url);
     return append(t, "route", &b, e);
 }
 

@@ -10,6 +10,9 @@
 #include "journal/journal.h"
 #include "model/chat.h"
 #include "model/endpoint.h"
+#include "route/class.h"
+#include "route/escalate.h"
+#include "route/route.h"
 #include "sandbox/sandbox.h"
 #include "task/task.h"
 #include "verify/verify.h"
@@ -23,7 +26,19 @@ struct task {
     const struct config_values *values;
     const char *state_dir, *cache_dir;
     char session[ID_SIZE];
-    struct endpoints *endpoints; /* candidates, best first */
+    struct endpoints *endpoints; /* local ones, as discovered */
+    struct endpoints *engine;    /* the embedded one, once it runs */
+    struct endpoint *hosted;     /* made when the route chose it */
+    struct route_candidate *candidates;
+    struct endpoint **candidate_endpoints; /* parallel; NULL: configured or embedded, opened when chosen */
+    struct breaker *breakers;    /* parallel */
+    size_t ncandidates;
+    struct classes *classes;
+    struct classification class;
+    struct route_input route_input;
+    struct route route;
+    int choice;                  /* index in candidates; -1 none yet */
+    bool person;                 /* the route says that a person must decide */
     struct endpoint *endpoint;   /* of the running attempt */
     struct permit *permit;
     struct layer *layer;
@@ -39,6 +54,7 @@ struct task {
 
     /* one turn */
     struct arena turn;
+    struct buf evidence;         /* "$ make test\n...\n[exit 2]": what failed before anything was done */
     struct gates gates;
     bool gates_known;
     struct change *change;
@@ -50,7 +66,7 @@ struct task {
 
 /* task-events.c: the journal's members, one function an event type. */
 int event_task(struct task *t, struct span text, struct err *e) WARN_UNUSED;
-int event_route(struct task *t, const struct strings *reasons, struct err *e) WARN_UNUSED;
+int event_route(struct task *t, struct err *e) WARN_UNUSED;
 int event_gate(struct task *t, const struct gate_result *r, struct err *e) WARN_UNUSED;
 int event_finding(struct task *t, const struct finding *f, struct err *e) WARN_UNUSED;
 int event_escalate(struct task *t, const char *from, const char *to, const char *reason, struct err *e) WARN_UNUSED;
@@ -64,10 +80,14 @@ int event_result(struct task *t, const struct task_result *r, struct err *e) WAR
 /* task.c: the layer and the sandbox over it; `reopen`: a layer's ID, or NULL for a new one. */
 int task_sandbox(struct task *t, const char *reopen, struct err *e) WARN_UNUSED;
 
-/* task-route.c: candidates and the choice. 0, or -ERR_UNAVAILABLE / -ERR_NOT_FOUND when nothing can serve. */
-int route_endpoints(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
-/* The next stop after `failed`, or NULL: a person. */
-struct endpoint *route_next(struct task *t, const char *reason);
+/* task-route.c: what kind of task it is; candidates and the choice (-ERR_UNAVAILABLE when nothing can serve). */
+int task_classify(struct task *t, struct span text, struct err *e) WARN_UNUSED;
+int task_route(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
+/* What follows an attempt that was not enough; opens the next endpoint when there is one (ESCALATE_TO). */
+int task_escalate(struct task *t, enum escalate_cause cause, int escalations, struct escalation *out, struct cancel *cancel,
+                  struct err *e) WARN_UNUSED;
+/* Remember how the endpoint did, for this run and later ones. */
+void task_health(struct task *t, bool good);
 
 /* task-verify.c */
 int task_gates(struct task *t, struct err *e) WARN_UNUSED;

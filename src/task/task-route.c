@@ -2,8 +2,35 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "inference/supervisor.h"
+#include "route/candidate.h"
+
+#define MOST_CANDIDATES 64 /* beside the configured ones: what can be found on one machine */
+
+int task_classify(struct task *t, struct span text, struct err *e)
+{
+    if (!t->classes && classes_create(&t->classes, e) < 0)
+        return err_wrap(e, "reading the task classes");
+    const struct class_input in = {
+        .text = text,
+        .chosen = t->spec.task_class,
+        .extra = t->values->classes,
+        .nextra = t->values->nclasses,
+        .protected_paths = { t->values->policy.protected_paths, t->values->policy.nprotected_paths },
+    };
+    int r = class_decide(t->classes, &in, &t->arena, &t->class, e);
+    if (r < 0)
+        return r;
+    t->task_class = t->class.row->name;
+    if (!t->spec.kind || strcmp(t->spec.kind, "chat") != 0)
+        t->goal = t->class.row->answer ? ATTEMPT_ANSWER : ATTEMPT_CHANGE;
+    return 0;
+}
 
 static struct endpoint_spec spec_of(const struct config_endpoint *c)
 {
@@ -22,66 +49,258 @@ static struct endpoint_spec spec_of(const struct config_endpoint *c)
     };
 }
 
-static void on_engine(void *ctx, const char *what, double done)
+static const struct config_endpoint *configured(const struct task *t, const char *name)
 {
-    if (done >= 0)
-        task_stage(ctx, "%s, %d %%", what, (int)(done * 100));
-    else
-        task_stage(ctx, "%s", what);
+    for (size_t i = 0; i < t->values->nendpoints; i++)
+        if (strcmp(t->values->endpoints[i].name, name) == 0)
+            return &t->values->endpoints[i];
+    return NULL;
 }
 
-/* Nothing else serves here: the embedded engine with its model, started or found running. */
-static int start_engine(struct task *t, struct discover_options *o, struct cancel *cancel, struct err *e)
+static bool is_embedded(const struct route_candidate *c)
 {
-    struct engine_address a;
-    int r = engine_ensure(t->spec.loop, t->spec.config, NULL, on_engine, t, cancel, &a, e);
-    if (r < 0)
-        return err_wrap(e, "the embedded engine");
-    t->engine_url = strdup(a.url);
-    if (!t->engine_url)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    o->chosen = NULL;
-    o->engine_url = t->engine_url;
-    o->no_ports = true;
-    return endpoints_discover(t->spec.loop, o, cancel, &t->endpoints, e);
+    return strcmp(c->url, "embedded") == 0;
 }
 
-int route_endpoints(struct task *t, struct span text, struct cancel *cancel, struct err *e)
+static void add_candidate(struct task *t, const struct route_candidate *c, struct endpoint *ep)
 {
-    size_t n = t->values->nendpoints;
-    struct endpoint_spec *specs = arena_array(&t->arena, n + 1, sizeof *specs);
-    (void)text;
-    if (!specs)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        specs[i] = spec_of(&t->values->endpoints[i]);
-    struct discover_options o = {
-        .chosen = t->spec.endpoint ? t->spec.endpoint : t->values->endpoint,
-        .model = t->spec.model ? t->spec.model : t->values->model,
+    t->candidates[t->ncandidates] = *c;
+    t->candidate_endpoints[t->ncandidates++] = ep;
+}
+
+/* Local endpoints are asked who they are; hosted ones are taken as configured until one is chosen. */
+static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
+{
+    const struct config_values *v = t->values;
+    size_t most = v->nendpoints + MOST_CANDIDATES + 1;
+    const char *wanted = t->spec.endpoint ? t->spec.endpoint : v->endpoint;
+    bool embedded = wanted && strcmp(wanted, "embedded") == 0;
+    struct endpoint_spec *specs = arena_array(&t->arena, v->nendpoints + 1, sizeof *specs);
+    t->candidates = arena_array(&t->arena, most, sizeof *t->candidates);
+    t->candidate_endpoints = arena_array(&t->arena, most, sizeof *t->candidate_endpoints);
+    t->breakers = arena_array(&t->arena, most, sizeof *t->breakers);
+    if (!specs || !t->candidates || !t->candidate_endpoints || !t->breakers)
+        return err_set(e, ERR_NOMEM, "looking for endpoints: out of memory");
+    size_t nlocal = 0;
+    for (size_t i = 0; i < v->nendpoints; i++) {
+        struct route_candidate c;
+        candidate_of_config(&v->endpoints[i], &c);
+        if (c.local || (wanted && strcmp(wanted, v->endpoints[i].name) == 0))
+            specs[nlocal++] = spec_of(&v->endpoints[i]);
+    }
+    const struct discover_options o = {
+        .chosen = wanted,
+        .model = t->spec.model ? t->spec.model : v->model,
         .configured = specs,
-        .nconfigured = n,
-        .local_only = t->spec.local_only || t->values->policy.local_only,
+        .nconfigured = nlocal,
+        .all = !wanted && v->nendpoints > 0,
+        .local_only = t->spec.local_only || v->policy.local_only,
     };
-    bool embedded = o.chosen && strcmp(o.chosen, "embedded") == 0;
     int r = embedded ? -ERR_NOT_FOUND : endpoints_discover(t->spec.loop, &o, cancel, &t->endpoints, e);
-    if (r == -ERR_NOT_FOUND && (embedded || (!o.chosen && t->values->inference.embedded)))
-        r = start_engine(t, &o, cancel, e);
-    if (r < 0)
+    if (r == -ERR_CANCELLED || (r < 0 && wanted && !embedded && !t->endpoints))
         return r;
-    t->endpoint = endpoints_first(t->endpoints);
-    if (!t->endpoint) {
-        const struct endpoint *first = t->endpoints->len ? t->endpoints->items[0] : NULL;
-        err_set(e, ERR_UNAVAILABLE, "endpoint '%s' is not ready: %s", first ? first->name : "?", first ? first->problem : "");
-        if (first && first->remedy[0])
-            err_hint(e, "%s", first->remedy);
-        return -ERR_UNAVAILABLE;
+    err_reset(e);
+    for (size_t i = 0; t->endpoints && i < t->endpoints->len && t->ncandidates < MOST_CANDIDATES; i++) {
+        struct route_candidate c;
+        candidate_of_endpoint(t->endpoints->items[i], configured(t, t->endpoints->items[i]->name), 0, &c);
+        add_candidate(t, &c, t->endpoints->items[i]);
+    }
+    for (size_t i = 0; !wanted && i < v->nendpoints; i++) {
+        struct route_candidate c;
+        candidate_of_config(&v->endpoints[i], &c);
+        if (!c.local)
+            add_candidate(t, &c, NULL);
+    }
+    if (embedded || (!wanted && v->inference.embedded)) {
+        const struct route_candidate c = { .name = "embedded", .url = "embedded", .local = true, .ready = true,
+                                           .model = v->inference.model ? v->inference.model : "pilot" };
+        add_candidate(t, &c, NULL);
     }
     return 0;
 }
 
-struct endpoint *route_next(struct task *t, const char *reason)
+static void read_health(struct task *t)
 {
-    (void)t;
-    (void)reason;
-    return NULL;
+    for (size_t i = 0; i < t->ncandidates; i++) {
+        AUTO(buf) struct buf key = BUF_INIT(4096), text = BUF_INIT(1024);
+        struct err ignored = ERR_INIT;
+        buf_addf(&key, "breaker/%s", t->candidates[i].url);
+        if (journal_state_get(t->spec.journal, buf_str(&key), &text, &ignored) == 1)
+            (void)!breaker_read(buf_span(&text), &t->breakers[i], &ignored);
+        t->candidates[i].breaker = &t->breakers[i];
+    }
+}
+
+void task_health(struct task *t, bool good)
+{
+    if (t->choice < 0)
+        return;
+    struct breaker *b = &t->breakers[t->choice];
+    const struct breaker before = *b;
+    if (good)
+        breaker_success(b);
+    else
+        breaker_failure(b, 0, clock_unix_ms());
+    if (memcmp(&before, b, sizeof before) == 0)
+        return;
+    AUTO(buf) struct buf key = BUF_INIT(4096), text = BUF_INIT(1024);
+    struct err ignored = ERR_INIT;
+    buf_addf(&key, "breaker/%s", t->candidates[t->choice].url);
+    if (breaker_write(b, &text) && journal_state_put(t->spec.journal, buf_str(&key), buf_span(&text), &ignored) < 0) {
+        /* health is a hint: the next run finds out by itself */
+    }
+}
+
+static void now_of(struct route_now *now)
+{
+    now->unix_ms = clock_unix_ms();
+    time_t s = (time_t)(now->unix_ms / 1000);
+    struct tm tm;
+    if (localtime_r(&s, &tm)) {
+        now->weekday = tm.tm_wday;
+        now->minute = tm.tm_hour * 60 + tm.tm_min;
+    }
+}
+
+static void on_engine(void *ctx, const char *what, double done)
+{
+    (void)done;
+    task_stage(ctx, "%s", what);
+}
+
+static int open_engine(struct task *t, struct cancel *cancel, struct err *e)
+{
+    struct engine_address a;
+    int r = engine_ensure(t->spec.loop, t->spec.config, NULL, on_engine, t, cancel, &a, e);
+    if (r < 0)
+        return r;
+    t->engine_url = strdup(a.url);
+    if (!t->engine_url)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    const struct discover_options o = { .engine_url = t->engine_url, .no_ports = true, .env = (const char *const[]){ NULL } };
+    r = endpoints_discover(t->spec.loop, &o, cancel, &t->engine, e);
+    if (r < 0)
+        return r;
+    t->endpoint = endpoints_first(t->engine);
+    return t->endpoint ? 0 : err_set(e, ERR_UNAVAILABLE, "it is not ready: %s", t->engine->len ? t->engine->items[0]->problem : "");
+}
+
+static int open_hosted(struct task *t, const struct config_endpoint *c, struct cancel *cancel, struct err *e)
+{
+    const struct endpoint_spec spec = spec_of(c);
+    endpoint_destroy(t->hosted);
+    t->hosted = NULL;
+    int r = endpoint_create(&spec, &t->hosted, e);
+    if (r == 0)
+        r = endpoint_look(t->spec.loop, t->hosted, 10000, cancel, e);
+    if (r == 0 && t->hosted->state != ENDPOINT_READY) {
+        err_set(e, ERR_UNAVAILABLE, "%s", t->hosted->problem);
+        err_hint(e, "%s", t->hosted->remedy);
+        r = -ERR_UNAVAILABLE;
+    }
+    t->endpoint = r == 0 ? t->hosted : t->endpoint;
+    return r;
+}
+
+/* Turn a choice into an endpoint that can be talked to. */
+static int open_candidate(struct task *t, int i, struct cancel *cancel, struct err *e)
+{
+    const struct route_candidate *c = &t->candidates[i];
+    int r = 0;
+    t->choice = i;
+    if (t->candidate_endpoints[i])
+        t->endpoint = t->candidate_endpoints[i];
+    else if (is_embedded(c))
+        r = open_engine(t, cancel, e);
+    else
+        r = open_hosted(t, configured(t, c->name), cancel, e);
+    return r < 0 ? err_wrap(e, "endpoint '%s'", c->name) : 0;
+}
+
+static int nothing_serves(const struct task *t, struct err *e)
+{
+    const struct route_stop *last = NULL;
+    for (size_t i = 0; i < t->route.nstops; i++)
+        if (t->route.stops[i].candidate >= 0)
+            last = &t->route.stops[i];
+    if (last)
+        err_set(e, ERR_UNAVAILABLE, "no endpoint may serve this task; '%s': %s", t->candidates[last->candidate].name, last->reason);
+    else
+        err_set(e, ERR_UNAVAILABLE, "no endpoint was found");
+    err_hint(e, "`stead route explain \"TASK\"` shows every candidate and why not; `stead doctor` what is here");
+    return -ERR_UNAVAILABLE;
+}
+
+int task_route(struct task *t, struct cancel *cancel, struct err *e)
+{
+    char mark[4200];
+    int r = t->candidates ? 0 : find_candidates(t, cancel, e);
+    if (r < 0)
+        return r;
+    read_health(t);
+    (void)snprintf(mark, sizeof mark, "%s/.stead-local", t->spec.workspace);
+    bool marked = access(mark, F_OK) == 0;
+    t->route_input = (struct route_input){
+        .class = &t->class,
+        .candidates = t->candidates,
+        .ncandidates = t->ncandidates,
+        .values = t->values,
+        .local_only = t->spec.local_only || marked,
+        .local_only_why = marked ? "marked by .stead-local" : NULL,
+    };
+    if (t->spec.endpoint || t->values->endpoint)
+        t->route_input.wanted = t->ncandidates ? t->candidates[0].name : t->spec.endpoint;
+    now_of(&t->route_input.now);
+    r = route_decide(&t->route_input, &t->arena, &t->route, e);
+    if (r < 0)
+        return err_wrap(e, "choosing an endpoint");
+    t->person = t->route.person;
+    while (t->route.choice >= 0) {
+        r = open_candidate(t, t->route.choice, cancel, e);
+        if (r == 0)
+            return 0;
+        if (r == -ERR_CANCELLED)
+            return r;
+        struct route_candidate *c = &t->candidates[t->route.choice]; /* it is not what it seemed: decide anew without it */
+        char *problem = arena_strdup(&t->arena, e->text);
+        c->ready = false;
+        c->problem = problem ? problem : "not ready";
+        task_health(t, false);
+        struct err first = *e;
+        r = route_decide(&t->route_input, &t->arena, &t->route, e);
+        if (r < 0)
+            return r;
+        if (t->route.choice < 0) {
+            *e = first;
+            return -ERR_UNAVAILABLE;
+        }
+    }
+    return nothing_serves(t, e);
+}
+
+int task_escalate(struct task *t, enum escalate_cause cause, int escalations, struct escalation *out, struct cancel *cancel,
+                  struct err *e)
+{
+    for (;;) {
+        now_of(&t->route_input.now);
+        const struct escalate_input in = {
+            .cause = cause,
+            .from = t->choice,
+            .escalations = escalations,
+            .token_seen = true, /* the conversation's own retries are over */
+            .has_draft = t->change && t->change->nfiles,
+            .route = &t->route_input,
+        };
+        int r = escalate_decide(&in, &t->arena, out, e);
+        if (r < 0 || out->action != ESCALATE_TO)
+            return r;
+        t->candidates[t->choice].tried = true;
+        r = open_candidate(t, out->to, cancel, e);
+        if (r == 0 || r == -ERR_CANCELLED)
+            return r;
+        cause = ESCALATE_DOWN;
+        task_health(t, false);
+        escalations++;
+        err_reset(e);
+    }
 }

@@ -123,15 +123,8 @@ int task_evidence(struct task *t, struct buf *out, struct cancel *cancel, struct
     if (r < 0)
         return r;
     fill_spec(t, &spec, scratch);
-    struct buf text = BUF_INIT(16384);
-    r = verify_evidence(&spec, &text, cancel, e);
-    if (r > 0) {
-        buf_adds(out, "Failing now:\n");
-        buf_add_span(out, buf_span(&text));
-        r = 0;
-    }
-    buf_finish(&text);
-    return r;
+    r = verify_evidence(&spec, out, cancel, e);
+    return r > 0 ? buf_check(out, e) : r;
 }
 
 int task_read_change(struct task *t, struct err *e)

@@ -63,6 +63,7 @@ int task_open(const struct task_spec *spec, struct task **out, struct err *e)
     if (!t)
         return err_set(e, ERR_NOMEM, "cannot start a task: out of memory");
     t->spec = *spec;
+    t->choice = -1;
     t->values = config_values(spec->config);
     t->state_dir = config_state_dir(spec->config);
     t->cache_dir = config_cache_dir(spec->config);
@@ -141,6 +142,10 @@ void task_close(struct task *t)
     layer_destroy(t->layer);
     permit_destroy(t->permit);
     endpoints_destroy(t->endpoints);
+    endpoints_destroy(t->engine);
+    endpoint_destroy(t->hosted);
+    classes_destroy(t->classes);
+    buf_finish(&t->evidence);
     arena_finish(&t->turn);
     arena_finish(&t->arena);
     free(t->engine_url);
@@ -274,6 +279,18 @@ static void stopped(struct task *t, struct task_result *r)
         (void)snprintf(r->hint, sizeof r->hint, "%s", a->hint);
 }
 
+static int tell(struct task *t, const char *title, struct span text, struct err *e)
+{
+    struct buf b = BUF_INIT(128 << 10);
+    buf_adds(&b, title);
+    buf_add_span(&b, text);
+    int r = buf_check(&b, e);
+    if (r == 0)
+        r = attempt_tell(t->attempt, buf_span(&b), e);
+    buf_finish(&b);
+    return r;
+}
+
 /* Attempt, change, gates; findings go back to the agent until the gates are green or the rounds are used up. */
 static int rounds(struct task *t, struct span text, struct cancel *cancel, struct err *e)
 {
@@ -287,6 +304,13 @@ static int rounds(struct task *t, struct span text, struct cancel *cancel, struc
         r = task_read_change(t, e);
         if (r < 0)
             return r;
+        bool ended = t->last.status == ATTEMPT_FINISHED || t->last.status == ATTEMPT_NO_EFFECT;
+        if (!t->change->nfiles && t->evidence.n && ended && left-- > 0) { /* what failed before fails still */
+            r = tell(t, "Still failing:\n", buf_span(&t->evidence), e);
+            if (r < 0)
+                return r;
+            continue;
+        }
         if (!t->change->nfiles || t->spec.no_gates)
             return 0;
         if (change_set_task(t->change, buf_str(&(struct buf){ (char *)(uintptr_t)text.p, text.n, text.n, text.n, 0 }), e) < 0)
@@ -299,9 +323,7 @@ static int rounds(struct task *t, struct span text, struct cancel *cancel, struc
             return 0;
         struct buf brief = BUF_INIT(64 << 10);
         verdict_brief(&t->verdict, BRIEF_BYTES, &brief);
-        r = buf_check(&brief, e);
-        if (r == 0)
-            r = attempt_tell(t->attempt, buf_span(&brief), e);
+        r = tell(t, "", buf_span(&brief), e);
         buf_finish(&brief);
         if (r < 0)
             return r;
@@ -309,75 +331,118 @@ static int rounds(struct task *t, struct span text, struct cancel *cancel, struc
     }
 }
 
-/* Why this endpoint's attempt did not do it; NULL when it did, or when another endpoint would not help. */
-static const char *cause(const struct task *t)
+/* Why this endpoint's attempt did not do it; false when it did, or when no other endpoint would help. */
+static bool cause_of(const struct task *t, enum escalate_cause *cause)
 {
     switch (t->last.status) {
     case ATTEMPT_ENDPOINT:
-        return "endpoint failed";
+        *cause = t->last.model_error == MODEL_ERR_OVERLOAD || t->last.model_error == MODEL_ERR_LOADING ? ESCALATE_OVERLOAD
+                 : t->last.model_error == MODEL_ERR_STALLED                                         ? ESCALATE_SLOW
+                                                                                                   : ESCALATE_DOWN;
+        return true;
     case ATTEMPT_LOOP:
-        return "loop";
+        *cause = ESCALATE_LOOP;
+        return true;
     case ATTEMPT_NO_EFFECT:
-        return "no effect";
+        *cause = ESCALATE_NO_EFFECT;
+        return true;
     case ATTEMPT_GAVE_UP:
-        return "gave up";
+        *cause = ESCALATE_GAVE_UP;
+        return true;
     case ATTEMPT_CONTEXT:
-        return "context too small";
+        *cause = ESCALATE_CONTEXT;
+        return true;
     case ATTEMPT_FINISHED:
-        return t->verified_once && t->verdict.state == VERIFY_RED ? "gates still red" : NULL;
+        *cause = ESCALATE_GATES_RED;
+        return t->verified_once && t->verdict.state == VERIFY_RED;
     default:
-        return NULL;
+        return false;
     }
 }
 
-static int handoff(struct task *t, struct span text, const char *why, struct buf *out, struct err *e)
+/* The next attempt's first words: what was tried and what still fails; the draft's diff where the layer is left behind. */
+static int handoff(struct task *t, struct span text, const char *from, bool clean, struct buf *out, struct err *e)
 {
-    buf_adds(out, "An earlier attempt by another model did not finish this (");
-    buf_adds(out, why);
-    buf_adds(out, "). The files hold what it did; keep what is right, mend the rest.\n");
+    struct buf diff = BUF_INIT(16 << 20), evidence = BUF_INIT(64 << 10);
+    const struct handoff_attempt tried = { .endpoint = from, .model = "", .status = attempt_status_name(t->last.status),
+                                           .reason = t->last.reason, .steps = t->last.steps };
+    int r = 0;
+    if (t->change && t->change->nfiles)
+        r = change_diff(t->change, NULL, &diff, e);
     if (t->verified_once)
-        verdict_brief(&t->verdict, BRIEF_BYTES, out);
-    (void)text;
-    return buf_check(out, e);
+        verdict_brief(&t->verdict, BRIEF_BYTES, &evidence);
+    const struct handoff h = { .task = text, .attempts = &tried, .nattempts = 1, .diff = buf_span(&diff), .evidence = buf_span(&evidence),
+                               .clean_layer = clean, .limit_bytes = 3 * BRIEF_BYTES };
+    handoff_write(&h, out);
+    buf_finish(&diff);
+    buf_finish(&evidence);
+    return r < 0 ? r : buf_check(out, e);
+}
+
+/* A clean layer for the next attempt: the old one goes, its draft was read into t->change and is in the handoff. */
+static int clean_layer(struct task *t, struct err *e)
+{
+    int r = drop_layer(t, e);
+    return r < 0 ? r : task_sandbox(t, NULL, e);
+}
+
+static int escalate(struct task *t, struct span text, enum escalate_cause cause, struct task_result *r, bool *again,
+                    struct cancel *cancel, struct err *e)
+{
+    struct escalation x = { 0 };
+    char from[120];
+    *again = false;
+    (void)snprintf(from, sizeof from, "%s", t->endpoint->name);
+    task_health(t, cause != ESCALATE_DOWN && cause != ESCALATE_OVERLOAD && cause != ESCALATE_SLOW);
+    int rc = task_escalate(t, cause, (int)r->escalations, &x, cancel, e);
+    if (rc < 0)
+        return rc;
+    if (x.action != ESCALATE_TO)
+        return event_escalate(t, from, "person", x.reason ? x.reason : escalate_cause_name(cause), e);
+    rc = event_escalate(t, from, t->endpoint->name, x.reason, e);
+    r->escalations++;
+    t->steps_before += t->last.steps;
+    t->prompt_before += t->last.prompt_tokens;
+    t->completion_before += t->last.completion_tokens;
+    task_stage(t, "%s: going on with %s", escalate_cause_name(cause), t->endpoint->name);
+    struct buf words = BUF_INIT(1 << 20);
+    if (rc == 0)
+        rc = handoff(t, text, from, x.clean_layer, &words, e);
+    if (rc == 0 && x.clean_layer)
+        rc = clean_layer(t, e);
+    if (rc == 0)
+        rc = start_attempt(t, buf_span(&words), SPAN(""), e);
+    buf_finish(&words);
+    if (rc == 0)
+        rc = rounds(t, text, cancel, e);
+    *again = rc == 0;
+    return rc;
 }
 
 static int serve(struct task *t, struct span text, struct task_result *r, struct cancel *cancel, struct err *e)
 {
-    struct buf evidence = BUF_INIT(64 << 10);
+    struct buf first = BUF_INIT(64 << 10);
     int rc = 0;
     bool fresh = !t->attempt || t->resume_from[0];
     if (fresh) {
         if (t->goal == ATTEMPT_CHANGE && !t->spec.resume)
-            rc = task_evidence(t, &evidence, cancel, e);
+            rc = task_evidence(t, &t->evidence, cancel, e);
+        if (t->evidence.n)
+            buf_addf(&first, "Failing now:\n%s", buf_str(&t->evidence));
         if (rc == 0)
-            rc = start_attempt(t, text, buf_span(&evidence), e);
+            rc = start_attempt(t, text, buf_span(&first), e);
     } else {
         rc = attempt_tell(t->attempt, text, e);
     }
-    buf_finish(&evidence);
+    buf_finish(&first);
     if (rc == 0)
         rc = rounds(t, text, cancel, e);
-    const char *why;
-    while (rc == 0 && (why = cause(t)) && r->escalations < t->values->policy.max_escalations) {
-        struct endpoint *next = route_next(t, why);
-        if (!next)
-            break;
-        rc = event_escalate(t, t->endpoint->name, next->name, why, e);
-        r->escalations++;
-        t->steps_before += t->last.steps;
-        t->prompt_before += t->last.prompt_tokens;
-        t->completion_before += t->last.completion_tokens;
-        t->endpoint = next;
-        task_stage(t, "%s: going on with %s", why, next->name);
-        buf_init(&evidence, 64 << 10);
-        if (rc == 0)
-            rc = handoff(t, text, why, &evidence, e);
-        if (rc == 0)
-            rc = start_attempt(t, text, buf_span(&evidence), e);
-        buf_finish(&evidence);
-        if (rc == 0)
-            rc = rounds(t, text, cancel, e);
-    }
+    enum escalate_cause cause;
+    bool again = true;
+    while (rc == 0 && again && cause_of(t, &cause))
+        rc = escalate(t, text, cause, r, &again, cancel, e);
+    if (rc == 0 && t->last.status == ATTEMPT_FINISHED)
+        task_health(t, true);
     return rc;
 }
 
@@ -437,8 +502,6 @@ static int unserved(struct task *t, struct task_result *r, struct err *e)
 
 static int turn(struct task *t, struct span text, struct task_result *r, struct cancel *cancel, struct err *e)
 {
-    struct strings reasons = { 0 };
-    const char *reason = NULL;
     struct session_state past = { 0 };
     int rc = 0;
     if (t->resume_from[0]) {
@@ -451,18 +514,17 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
     if (rc == 0 && past.torn) /* the step that was running when we died is made again */
         rc = layer_undo(t->layer, t->sandbox, (int)past.checkpoint, e);
     if (rc == 0)
+        rc = task_classify(t, text, e);
+    if (rc == 0)
         rc = event_task(t, text, e);
     if (rc < 0)
         return rc;
     if (!t->endpoint) {
-        rc = route_endpoints(t, text, cancel, e);
+        rc = task_route(t, cancel, e);
         if (rc == -ERR_NOT_FOUND || rc == -ERR_UNAVAILABLE)
             return unserved(t, r, e);
-        if (rc < 0)
-            return rc;
-        reason = t->endpoint->source;
-        reasons = (struct strings){ &reason, 1 };
-        rc = event_route(t, &reasons, e);
+        if (rc == 0)
+            rc = event_route(t, e);
         if (rc < 0)
             return rc;
     }
@@ -478,6 +540,8 @@ int task_turn(struct task *t, struct span text, struct task_result *result, stru
     arena_reset(&t->turn);
     t->gates = (struct gates){ 0 };
     t->gates_known = false;
+    buf_finish(&t->evidence);
+    buf_init(&t->evidence, 64 << 10);
     t->last = (struct attempt_result){ 0 };
     t->steps_before = t->prompt_before = t->completion_before = 0;
     t->goal = is_chat(t) ? ATTEMPT_EITHER : ATTEMPT_CHANGE;

@@ -142,24 +142,6 @@ static void load__has_defaults_where_no_file_is(void **state)
     assert_string_equal(config_source(c, "limits.max_steps"), "default");
 }
 
-static void load__is_quick_where_no_file_is(void **state)
-{
-    (void)state;
-    struct config_options o = options();
-    int64_t best = INT64_MAX; /* the least of some: what else runs here is not our cost */
-    for (int i = 0; i < 50; i++) {
-        int64_t from = clock_us();
-        struct config *c = load(&o);
-        int64_t took = clock_us() - from;
-        config_destroy(c);
-        best = took < best ? took : best;
-    }
-    print_message("loading without files: %lld us\n", (long long)best);
-#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-    assert_true(best < 300 || getenv("VALGRIND"));
-#endif
-}
-
 /* --- sources --- */
 
 static void load__lets_the_stronger_source_win_and_knows_which(void **state)
@@ -377,7 +359,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(keys__agree_with_the_schema_and_are_explained),
         T(load__has_defaults_where_no_file_is),
-        T(load__is_quick_where_no_file_is),
         T(load__lets_the_stronger_source_win_and_knows_which),
         T(each__gives_every_value_with_its_source),
         T(load__finds_the_project_file_above_but_not_above_the_repository),
