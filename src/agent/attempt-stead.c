@@ -261,6 +261,8 @@ static int begin(struct stead *s, struct opening *o, struct arena *arena, struct
         r = record_start(s, o, e);
     if (r < 0)
         return r;
+    const int *steps;
+    s->has_past = o->resumed && s->spec.layer && layer_steps(s->spec.layer, &steps) > 0;
     /* The same session and the same bytes: the journal has them. Else they are recorded whole. */
     if (o->resumed && !o->other_model && o->whole && strcmp(o->past.id, s->spec.session) == 0)
         s->recorded = chat_prefix(s->chat).n;

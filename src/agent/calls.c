@@ -83,6 +83,8 @@ static int checkpoint(struct stead *s, struct arena *arena, struct err *e)
         if (span_find(buf_span(&s->files), buf_span(&line)) < 0)
             stead_note(&s->files, buf_span(&line));
     }
+    if (files.len == 0) /* caches and build output only: nothing to tell */
+        return 0;
     return record_checkpoint(&s->record, s->step, &files, e);
 }
 

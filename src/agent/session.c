@@ -177,7 +177,9 @@ static int replay_one(struct replay *r, const char *type, const json_t *json, st
         s->prompt_blob = string_of(r, json, "prompt");
         s->layer = string_of(r, json, "layer");
         s->goal = string_of(r, json, "goal");
-    } else if (strcmp(type, "user") == 0) {
+    } else if (strcmp(type, "layer") == 0)
+        s->layer = string_of(r, json, "layer"); /* a fork's own */
+    else if (strcmp(type, "user") == 0) {
         if (!s->task[0] && strcmp(string_of(r, json, "kind"), "task") == 0)
             s->task = string_of(r, json, "text");
         if (s->npending < PENDING_MAX)

@@ -53,6 +53,7 @@ struct stead {
     bool time_up;
     int64_t files_written;   /* by checkpoints of this attempt that were not undone */
     bool unsaved;            /* writes that no checkpoint could take yet */
+    bool has_past;           /* goes on with a session whose layer holds a change already */
     bool asked_for_effect;
     int nudges;              /* in a row */
     bool compacted_now;      /* for this request: a second time would not help */

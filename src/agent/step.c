@@ -209,7 +209,7 @@ static int turn_ended(struct stead *s, const struct reply *reply, struct attempt
         return nudge(s, "Your reply was empty. Go on with the task, or say what you found.", e);
     }
     s->nudges = 0;
-    bool effect = s->files_written > 0 || s->unsaved;
+    bool effect = s->files_written > 0 || s->unsaved || s->has_past;
     if (s->spec.goal == ATTEMPT_CHANGE && !effect) {
         if (s->asked_for_effect) {
             (void)snprintf(result->hint, sizeof result->hint, "read its words; a larger model may do it");

@@ -12,6 +12,8 @@
 static int json_event(void *ctx, const struct journal_event *ev)
 {
     struct cli *cli = ctx;
+    if (strcmp(ev->type, "prompt") == 0) /* the conversation's bytes: large, and of use to stead alone */
+        return 0;
     struct buf line = BUF_INIT(JOURNAL_EVENT_LIMIT + 4096);
     journal_event_line(&line, ev);
     buf_addc(&line, '\n');

@@ -246,8 +246,8 @@ static int start_attempt(struct task *t, struct span text, struct span evidence,
     }
     attempt_destroy(t->attempt);
     t->attempt = NULL;
-    t->resume_from[0] = '\0';
     int r = attempt_start(&spec, &t->attempt, e);
+    t->resume_from[0] = '\0'; /* spec names it until here */
     return r < 0 ? err_wrap(e, "starting the attempt") : 0;
 }
 

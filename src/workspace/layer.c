@@ -593,6 +593,57 @@ int layer_copy_fd(struct layer *l, int *fd, struct err *e)
     return 0;
 }
 
+static int copy_checkpoint(struct layer *from, struct layer *to, int number, struct err *e)
+{
+    char u[24];
+    (void)snprintf(u, sizeof u, "u%d", number);
+    AUTO(fd) int in = openat(from->root_fd, u, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    (void)snprintf(u, sizeof u, "u%d", to->uppers[to->n - 1].number);
+    AUTO(fd) int out = in < 0 ? -1 : openat(to->root_fd, u, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (out < 0)
+        return err_sys(e, "cannot open '%s' of layer '%s'", u, from->id);
+    return copy_upper(in, out, e);
+}
+
+int layer_fork(const char *state_dir, const char *id, int to_step, const char *session, struct layer **out, struct err *e)
+{
+    AUTO(layer) struct layer *from = NULL;
+    AUTO(layer) struct layer *to = NULL;
+    struct layer_options opt = { .kind = LAYER_DISK, .session = session };
+    if (layer_open(state_dir, id, &from, e) < 0)
+        return -(int)e->kind;
+    if (from->kind != LAYER_DISK)
+        return err_set(e, ERR_UNSUPPORTED, "layer '%s' has no checkpoints to copy: %s", id, from->note);
+    if (layer_create(from->workspace, state_dir, &opt, &to, e) < 0)
+        return -(int)e->kind;
+    to->created_ns = from->created_ns; /* the base that it was made on */
+    int r = 0;
+    for (size_t i = 0; i < from->n && r == 0; i++) {
+        int step = from->uppers[i].step, number = to->next_number;
+        if (step == 0 || step > to_step)
+            break;
+        r = copy_checkpoint(from, to, from->uppers[i].number, e);
+        if (r == 0)
+            r = make_upper(to, number, e);
+        if (r == 0 && !push(to, number, 0))
+            r = nomem(e, to->id);
+        if (r == 0) {
+            to->next_number++;
+            to->uppers[to->n - 2].step = step;
+        }
+    }
+    if (r == 0)
+        r = save(to, e);
+    if (r < 0) {
+        struct err second = ERR_INIT; /* the first failure is the one to report */
+        if (layer_discard(to, &second) < 0)
+            log_debug("%s", second.text);
+        return err_wrap(e, "copying layer '%s'", id);
+    }
+    *out = TAKE(to);
+    return 0;
+}
+
 /* --- checkpoints --- */
 
 static int swap(struct layer *l, struct sandbox *sandbox, struct err *e)

@@ -59,6 +59,12 @@ int layer_create(const char *workspace, const char *state_dir, const struct laye
                  struct err *e) WARN_UNUSED;
 /* Reopen after a crash or in another command. ERR_NOT_FOUND; ERR_UNAVAILABLE when another process has it open. */
 int layer_open(const char *state_dir, const char *id, struct layer **out, struct err *e) WARN_UNUSED;
+/*
+ * A new layer with the files that layer `id` had after `to_step` (checkpoints up to it; what was written since the
+ * last one is left out). The layer it was made from must not be in use. ERR_UNSUPPORTED for kinds other than LAYER_DISK.
+ */
+int layer_fork(const char *state_dir, const char *id, int to_step, const char *session, struct layer **out,
+               struct err *e) WARN_UNUSED;
 /* Close; what is on disk stays for layer_open. */
 void layer_destroy(struct layer *l);
 static inline void layer_auto(struct layer **l)
