@@ -58,6 +58,20 @@ static void count_cells(const struct shape *s, int64_t ctx_tokens, const struct 
     *window = round_cells(*window);
 }
 
+/* Sums and products of a hostile file's numbers end here. */
+#define TOO_MUCH ((int64_t)1 << 58)
+
+static int64_t times(int64_t a, int64_t b)
+{
+    int64_t r;
+    return __builtin_mul_overflow(a, b, &r) || r > TOO_MUCH ? TOO_MUCH : r;
+}
+
+static int64_t plus(int64_t a, int64_t b)
+{
+    return a > TOO_MUCH - b ? TOO_MUCH : a + b;
+}
+
 static void add_kv(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how, struct fit_memory *m)
 {
     int64_t full, window, streams;
@@ -65,16 +79,16 @@ static void add_kv(const struct shape *s, int64_t ctx_tokens, const struct fit_h
     for (int32_t i = 0; i < s->layers; i++) {
         const struct shape_layer *l = &s->layer[i];
         if (l->recurrent)
-            m->recurrent += 4 * (s->state_r + s->state_s) * how->slots;
+            m->recurrent = plus(m->recurrent, times(4 * (s->state_r + s->state_s), how->slots));
         if (!l->attention)
             continue;
         int64_t row = fit_kv_bytes(how->type_k, (int64_t)l->kv_heads * l->head_k);
         if (!s->latent)
             row += fit_kv_bytes(how->type_v, (int64_t)l->kv_heads * l->head_v);
-        int64_t bytes = row * (l->window ? window : full) * streams;
-        m->kv += bytes;
+        int64_t bytes = times(times(row, l->window ? window : full), streams);
+        m->kv = plus(m->kv, bytes);
         if (l->window)
-            m->kv_window += bytes;
+            m->kv_window = plus(m->kv_window, bytes);
     }
 }
 
@@ -102,7 +116,7 @@ static int64_t estimate_compute(const struct shape *s, int64_t ctx_tokens, const
     if (attention + 4 * (int64_t)s->embd > rows)
         rows = attention + 4 * (int64_t)s->embd;
     int64_t batch = how->ubatch < ctx_tokens * how->slots ? how->ubatch : ctx_tokens * how->slots;
-    int64_t graph = batch * (4 * rows + 2 * (has_full ? full : 0) + 2 * (has_window ? window : 0));
+    int64_t graph = times(batch, 4 * rows + 2 * (has_full ? full : 0) + 2 * (has_window ? window : 0));
     int64_t outputs = how->all_outputs ? batch : how->slots;
     int64_t logits = outputs * 4 * (int64_t)s->vocab + batch * 8 * (int64_t)s->embd;
     return graph > logits ? graph : logits;
@@ -110,7 +124,10 @@ static int64_t estimate_compute(const struct shape *s, int64_t ctx_tokens, const
 
 static void add_up(struct fit_memory *m)
 {
-    m->total = m->weights + m->repack + m->kv + m->recurrent + m->compute + m->output + m->projector;
+    const int64_t parts[] = { m->weights, m->repack, m->kv, m->recurrent, m->compute, m->output, m->projector };
+    m->total = 0;
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        m->total = plus(m->total, parts[i]);
 }
 
 void fit_memory(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how, struct fit_memory *out)

@@ -320,7 +320,7 @@ struct remembered {
 static const struct field remembered_fields[] = {
     { "cpu", FIELD_STRING, FIELD(remembered, cpu), FIELD_REQUIRED, 0, 256, "processor that was measured" },
     { "cores", FIELD_I64, FIELD(remembered, cores), FIELD_REQUIRED, 1, 65536, "threads that read" },
-    { "bandwidth", FIELD_F64, FIELD(remembered, bandwidth), FIELD_REQUIRED, 1, 0, "bytes a second" },
+    { "bandwidth", FIELD_F64, FIELD(remembered, bandwidth), FIELD_REQUIRED, 1, INT64_MAX, "bytes a second" },
     { 0 },
 };
 

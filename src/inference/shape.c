@@ -100,6 +100,13 @@ static const struct {
 static const char *const unsure[] = { "deepseek32", "deepseek4", "glm-dsa", "qwen4exp", "dots3note", "minimax-m3",
                                       "kimi-k3", "bailingmoe3", "minimax-01", "t5", "gemma3n", "gemma4" };
 
+/* A number of a hostile file, within what products of a few of them can hold. */
+static int64_t bounded(const struct gguf *g, const char *key)
+{
+    int64_t v = gguf_arch_i64(g, key, 0);
+    return v < 0 || v > 1 << 20 ? 0 : v;
+}
+
 static void set_recurrent(const struct gguf *g, struct shape *s)
 {
     enum recurrent_rule rule = RECURRENT_NONE;
@@ -135,13 +142,12 @@ static void set_recurrent(const struct gguf *g, struct shape *s)
     }
 
     /* llama_hparams::n_embd_r and n_embd_s */
-    int64_t wkv = gguf_arch_i64(g, "wkv.head_size", 0), shortconv = gguf_arch_i64(g, "shortconv.l_cache", 0);
-    int64_t kda = gguf_arch_i64(g, "kda.head_dim", 0), conv = gguf_arch_i64(g, "ssm.conv_kernel", 0);
-    int64_t inner = gguf_arch_i64(g, "ssm.inner_size", 0), state = gguf_arch_i64(g, "ssm.state_size", 0);
-    int64_t groups = gguf_arch_i64(g, "ssm.group_count", 0);
+    int64_t wkv = bounded(g, "wkv.head_size"), shortconv = bounded(g, "shortconv.l_cache"), kda = bounded(g, "kda.head_dim");
+    int64_t conv = bounded(g, "ssm.conv_kernel"), inner = bounded(g, "ssm.inner_size"), state = bounded(g, "ssm.state_size");
+    int64_t groups = bounded(g, "ssm.group_count"), shift = bounded(g, "token_shift_count");
     int64_t past = conv > 0 ? conv - 1 : 0;
     if (wkv > 0) {
-        s->state_r = gguf_arch_i64(g, "token_shift_count", 2) * s->embd;
+        s->state_r = (shift ? shift : 2) * s->embd;
         s->state_s = (int64_t)s->embd * wkv;
     } else if (shortconv > 0) {
         s->state_r = (int64_t)s->embd * (shortconv - 1);
@@ -206,7 +212,7 @@ static void add_weights(const struct gguf *g, unsigned isa, struct shape *s)
         if (embedding && !tied)
             active = 0; /* one row of it */
         if (expert && s->experts > 0 && s->experts_used > 0)
-            active = bytes / s->experts * s->experts_used;
+            active = s->experts_used < s->experts ? bytes / s->experts * s->experts_used : bytes;
         s->params += n;
         s->active_params += bytes > 0 ? (int64_t)((double)n * (double)active / (double)bytes) : 0;
         s->weight_bytes += bytes;
@@ -264,8 +270,8 @@ static int read_layers(const struct gguf *g, struct shape *s, struct err *e)
         struct shape_layer *l = &s->layer[i];
         int64_t kv = gguf_arch_at(g, "attention.head_count_kv", (size_t)i,
                                   gguf_arch_at(g, "attention.head_count", (size_t)i, s->heads));
-        if (kv < 0 || kv > 1 << 16)
-            return err_set(e, ERR_INPUT, "layer %d: %lld heads of keys", i, (long long)kv);
+        if (kv < 0 || kv > 1 << 16 || kv * (k > v ? k : v) > SHAPE_ROW_MAX)
+            return err_set(e, ERR_INPUT, "layer %d: %lld heads of %lld numbers", i, (long long)kv, (long long)k);
         l->kv_heads = (int32_t)kv;
         l->attention = i < s->layers - shared;
         l->head_k = (int32_t)k;
@@ -274,7 +280,7 @@ static int read_layers(const struct gguf *g, struct shape *s, struct err *e)
     set_windows(g, s);
     int64_t k_window = gguf_arch_i64(g, "attention.key_length_swa", k), v_window = gguf_arch_i64(g, "attention.value_length_swa", v);
     for (int32_t i = 0; i < s->layers && k_window >= 0 && k_window <= 1 << 20 && v_window >= 0 && v_window <= 1 << 20; i++)
-        if (s->layer[i].window) {
+        if (s->layer[i].window && s->layer[i].kv_heads * (k_window > v_window ? k_window : v_window) <= SHAPE_ROW_MAX) {
             s->layer[i].head_k = (int32_t)k_window;
             s->layer[i].head_v = (int32_t)v_window;
         }
@@ -301,7 +307,7 @@ int shape_of(const struct gguf *g, unsigned isa, struct shape *out, struct err *
     if (vocab > 0)
         s.vocab = (int32_t)vocab;
     s.ctx_train = gguf_arch_i64(g, "context_length", 0);
-    if (s.ctx_train < 0)
+    if (s.ctx_train < 0 || s.ctx_train > SHAPE_CTX_MAX)
         s.ctx_train = 0;
     if (read_layers(g, &s, e) < 0)
         return err_wrap(e, "%s", s.arch);

@@ -18,6 +18,8 @@
 #include "inference/gguf.h"
 
 #define SHAPE_LAYERS_MAX 1024
+#define SHAPE_CTX_MAX (1 << 28)  /* tokens; larger ones in a file are not believed */
+#define SHAPE_ROW_MAX (1 << 22)  /* numbers of one key; the largest known have 32768 */
 
 struct shape_layer {
     int32_t kv_heads;   /* of attention; 0: it has none */

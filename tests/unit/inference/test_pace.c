@@ -1,0 +1,98 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "inference/engine/pace.h"
+
+/* A machine whose time for one batch depends on the number of threads: run it for a while. */
+struct machine {
+    int64_t us[17]; /* by threads */
+    int64_t now_us;
+    int64_t batches[17];
+};
+
+static void run(struct machine *m, struct pace *p, int64_t for_us)
+{
+    int64_t end = m->now_us + for_us;
+    while (m->now_us < end) {
+        int n = pace_threads(p, m->now_us);
+        m->now_us += m->us[n];
+        m->batches[n]++;
+        pace_note(p, n, 1, m->us[n], m->now_us);
+    }
+}
+
+static void pace__stays_with_all_threads_when_they_pay(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 8000, [2] = 4200, [4] = 2300 } };
+    struct pace p;
+    pace_init(&p, 4, 6);
+    run(&m, &p, 60000000);
+    assert_int_equal(pace_threads(&p, m.now_us), 4);
+    /* trying costs less than one part in a hundred of the time */
+    int64_t lost = m.batches[2] * (m.us[2] - m.us[4]) + m.batches[1] * (m.us[1] - m.us[4]);
+    assert_true(lost < 600000);
+}
+
+static void pace__goes_down_when_the_cores_are_wanted_elsewhere(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 5000, [2] = 70000 } };
+    struct pace p;
+    pace_init(&p, 2, 6);
+    run(&m, &p, 10000000);
+    assert_int_equal(p.threads[p.level], 1);
+    assert_true(m.batches[1] > 50 * m.batches[2]);
+}
+
+static void pace__notices_contention_that_begins_and_that_ends(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 8000, [2] = 4200 } };
+    struct pace p;
+    pace_init(&p, 2, 6);
+    run(&m, &p, 5000000);
+    assert_int_equal(p.threads[p.level], 2);
+    m.us[1] = 9000, m.us[2] = 60000; /* a build begins */
+    run(&m, &p, 3000000);
+    assert_int_equal(p.threads[p.level], 1);
+    m.us[1] = 8000, m.us[2] = 4200; /* and ends */
+    run(&m, &p, 12000000);
+    assert_int_equal(p.threads[p.level], 2);
+}
+
+static void pace__goes_down_more_than_one_step(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 4000, [2] = 9000, [4] = 20000, [8] = 50000 } };
+    struct pace p;
+    pace_init(&p, 8, 1);
+    run(&m, &p, 10000000);
+    assert_int_equal(p.threads[p.level], 1);
+}
+
+static void pace__has_nothing_to_try_with_one_thread(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 4000 } };
+    struct pace p;
+    pace_init(&p, 1, 1);
+    run(&m, &p, 2000000);
+    assert_int_equal(pace_threads(&p, m.now_us), 1);
+    pace_init(&p, 0, 1);
+    assert_int_equal(pace_threads(&p, 0), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pace__stays_with_all_threads_when_they_pay),
+        cmocka_unit_test(pace__goes_down_when_the_cores_are_wanted_elsewhere),
+        cmocka_unit_test(pace__notices_contention_that_begins_and_that_ends),
+        cmocka_unit_test(pace__goes_down_more_than_one_step),
+        cmocka_unit_test(pace__has_nothing_to_try_with_one_thread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
