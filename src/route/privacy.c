@@ -1,0 +1,657 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "route/privacy.h"
+
+#include <math.h>
+#include <pcre2.h>
+#include <stdlib.h>
+
+#include "base/data.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "config/yaml.h"
+#include "route/class.h"
+
+#define MATCH_STEPS 10000000
+#define FINDINGS_MOST 2000 /* more is not a request with secrets in it but a heap of them: blocked */
+
+/* --- data files --- */
+
+enum check { CHECK_NONE, CHECK_RANDOM, CHECK_ENTROPY, CHECK_LUHN, CHECK_IBAN, CHECK_EMAIL };
+
+struct detector {
+    char *name, *match;
+    char **keys;
+    size_t nkeys;
+    int64_t group;
+    enum check check;
+};
+
+struct detector_file {
+    struct detector *detectors;
+    size_t ndetectors;
+};
+
+struct path_file {
+    char **never, **except;
+    size_t nnever, nexcept;
+};
+
+static const cyaml_schema_value_t text_value = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4000) };
+static const cyaml_strval_t check_names[] = { { "none", CHECK_NONE }, { "random", CHECK_RANDOM }, { "entropy", CHECK_ENTROPY },
+                                              { "luhn", CHECK_LUHN }, { "iban", CHECK_IBAN }, { "email", CHECK_EMAIL } };
+static const cyaml_schema_field_t detector_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct detector, name, 1, 60),
+    CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct detector, match, 1, 4000),
+    CYAML_FIELD_SEQUENCE_COUNT("keys", CYAML_FLAG_POINTER, struct detector, keys, nkeys, &text_value, 0, 100),
+    CYAML_FIELD_INT("group", CYAML_FLAG_OPTIONAL, struct detector, group),
+    CYAML_FIELD_ENUM("check", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct detector, check, check_names, CYAML_ARRAY_LEN(check_names)),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t detector_value = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct detector, detector_fields) };
+static const cyaml_schema_field_t detectors_fields[] = {
+    CYAML_FIELD_SEQUENCE_COUNT("detectors", CYAML_FLAG_POINTER, struct detector_file, detectors, ndetectors, &detector_value, 1, 500),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t detectors_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct detector_file, detectors_fields) };
+static const cyaml_schema_field_t path_fields[] = {
+    CYAML_FIELD_SEQUENCE_COUNT("never", CYAML_FLAG_POINTER, struct path_file, never, nnever, &text_value, 1, 1000),
+    CYAML_FIELD_SEQUENCE_COUNT("except", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct path_file, except, nexcept, &text_value, 0, 1000),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t path_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct path_file, path_fields) };
+
+static const struct {
+    const char *path;
+    enum privacy_kind kind;
+} sources[] = {
+    { "detectors/secrets.yaml", PRIVACY_SECRET },
+    { "detectors/personal.yaml", PRIVACY_PERSONAL },
+    { "detectors/marks.yaml", PRIVACY_MARK },
+};
+
+struct privacy {
+    const struct config_guard *guard;
+    struct detector_file *files[COUNT_OF(sources)];
+    pcre2_code **codes[COUNT_OF(sources)];
+    struct path_file *paths;
+    pcre2_code *path_code;
+    pcre2_match_data *match;
+    pcre2_match_context *limits;
+};
+
+/* Where a serialised conversation names a file: arguments of tools, headers of diffs. */
+static const char path_pattern[] =
+    "(?:[\"'](?:path|file|filename|file_path|filepath)\\\\*[\"']\\s*:\\s*\\\\*[\"']((?:[^\"'\\\\\\r\\n]){1,300}))|"
+    "(?:(?:^|\\n|\\\\n)(?:---|\\+\\+\\+|diff --git) (?:a/|b/)((?:[^\\s\"\\\\]){1,300}))";
+
+static int compile(const char *pattern, const char *name, pcre2_code **out, struct err *e)
+{
+    int why;
+    PCRE2_SIZE at;
+    *out = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, 0, &why, &at, NULL); /* bytes, not UTF: any input */
+    if (*out) {
+        (void)pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE); /* where the system allows it */
+        return 0;
+    }
+    PCRE2_UCHAR said[120];
+    (void)pcre2_get_error_message(why, said, sizeof said);
+    return err_set(e, ERR_USAGE, "detector '%s' is wrong at character %zu: %s", name, at, (char *)said);
+}
+
+int privacy_create(const struct config_guard *guard, struct privacy **out, struct err *e)
+{
+    AUTO(privacy) struct privacy *p = calloc(1, sizeof *p);
+    if (!p)
+        return err_set(e, ERR_NOMEM, "setting up the privacy guard: out of memory");
+    p->guard = guard;
+    p->match = pcre2_match_data_create(16, NULL);
+    p->limits = pcre2_match_context_create(NULL);
+    if (!p->match || !p->limits)
+        return err_set(e, ERR_NOMEM, "setting up the privacy guard: out of memory");
+    pcre2_set_match_limit(p->limits, MATCH_STEPS);
+    for (size_t i = 0; i < COUNT_OF(sources); i++) {
+        struct span text = data_find(sources[i].path);
+        if (yaml_load(sources[i].path, text, &detectors_schema, (void **)&p->files[i], e) < 0)
+            return err_wrap(e, "setting up the privacy guard");
+        p->codes[i] = calloc(p->files[i]->ndetectors, sizeof(pcre2_code *));
+        if (!p->codes[i])
+            return err_set(e, ERR_NOMEM, "setting up the privacy guard: out of memory");
+        for (size_t d = 0; d < p->files[i]->ndetectors; d++)
+            if (compile(p->files[i]->detectors[d].match, p->files[i]->detectors[d].name, &p->codes[i][d], e) < 0)
+                return err_wrap(e, "%s", sources[i].path);
+    }
+    if (yaml_load("detectors/paths.yaml", data_find("detectors/paths.yaml"), &path_schema, (void **)&p->paths, e) < 0 ||
+        compile(path_pattern, "paths", &p->path_code, e) < 0)
+        return err_wrap(e, "setting up the privacy guard");
+    *out = TAKE(p);
+    return 0;
+}
+
+void privacy_destroy(struct privacy *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < COUNT_OF(sources); i++) {
+        for (size_t d = 0; p->codes[i] && d < p->files[i]->ndetectors; d++)
+            pcre2_code_free(p->codes[i][d]);
+        free(p->codes[i]);
+        yaml_destroy(&detectors_schema, p->files[i]);
+    }
+    pcre2_code_free(p->path_code);
+    yaml_destroy(&path_schema, p->paths);
+    pcre2_match_data_free(p->match);
+    pcre2_match_context_free(p->limits);
+    free(p);
+}
+
+const char *privacy_kind_name(enum privacy_kind k)
+{
+    static const char *const names[] = { "secret", "personal", "mark", "path" };
+    return names[k];
+}
+
+const char *privacy_action_name(enum privacy_action a)
+{
+    static const char *const names[] = { "send", "redacted", "ask", "block" };
+    return names[a];
+}
+
+/* --- checks that a pattern cannot do --- */
+
+static double entropy(struct span s)
+{
+    size_t count[256] = { 0 };
+    double h = 0;
+    for (size_t i = 0; i < s.n; i++)
+        count[(unsigned char)s.p[i]]++;
+    for (size_t i = 0; i < 256; i++)
+        if (count[i]) {
+            double f = (double)count[i] / (double)s.n;
+            h -= f * log2(f);
+        }
+    return h;
+}
+
+struct letters {
+    size_t upper, lower, digit, other, changes; /* changes of class from one character to the next */
+};
+
+static struct letters letters_of(struct span s)
+{
+    struct letters l = { 0 };
+    int before = -1;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        int k = c >= 'A' && c <= 'Z' ? 0 : c >= 'a' && c <= 'z' ? 1 : c >= '0' && c <= '9' ? 2 : 3;
+        *(k == 0 ? &l.upper : k == 1 ? &l.lower : k == 2 ? &l.digit : &l.other) += 1;
+        l.changes += before >= 0 && k != before;
+        before = k;
+    }
+    return l;
+}
+
+/* A value given to a telling name: a secret, or the name of where it comes from? */
+static bool is_assigned_secret(struct span s)
+{
+    static const char *const not_secret[] = { "${", "$(", "{{", "%(", "process.env", "os.environ", "getenv", "env.", "env[", "config.",
+                                              "settings.", "self.", "this.", "args.", "request.", "example", "changeme", "change-me",
+                                              "change_me", "placeholder", "your-", "your_", "xxxx", "****", "....", "redacted", "<", "null",
+                                              "none", "undefined", "true", "false", "string", "required", "optional", "std::", "http://", "https://" };
+    AUTO(ptr) char *low = span_dup(s);
+    if (!low)
+        return true;
+    for (char *p = low; *p; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p;
+    for (size_t i = 0; i < COUNT_OF(not_secret); i++) {
+        /* such a word marks a short value as no secret; a long random one may hold it by chance */
+        if (strstr(low, not_secret[i]) && (s.n < strlen(not_secret[i]) + 10 || strncmp(low, not_secret[i], strlen(not_secret[i])) == 0) &&
+            letters_of(s).digit < 4)
+            return false;
+    }
+    struct letters l = letters_of(s);
+    double h = entropy(s);
+    bool mixed = (l.upper > 0) + (l.lower > 0) + (l.digit > 0) + (l.other > 0) >= 2;
+    if (l.digit == 0 && l.other == 0)
+        return s.n >= 16 && l.upper > 2 && l.lower > 2 && l.changes > s.n / 4; /* letters only: a name, unless they are thrown */
+    if (l.digit == 0 && strspn(low, "abcdefghijklmnopqrstuvwxyz_.-/:>*&") == s.n)
+        return false; /* snake_case, a.member, a path */
+    return mixed && h >= 2.5;
+}
+
+static bool looks_random(struct span s)
+{
+    while (s.n && s.p[s.n - 1] == '=')
+        s.n--;
+    struct letters l = letters_of(s);
+    size_t slashes = 0;
+    for (size_t i = 0; i < s.n; i++)
+        slashes += s.p[i] == '/';
+    if (l.digit < 2 || l.upper < 3 || l.lower < 3 || l.changes * 3 < s.n)
+        return false; /* words, hexadecimal hashes, identifiers */
+    if (slashes > 2 && slashes * 6 > s.n)
+        return false; /* a path */
+    double least = s.n < 32 ? 3.7 : s.n < 48 ? 4.0 : 4.3;
+    return entropy(s) >= least;
+}
+
+static bool luhn(struct span s)
+{
+    int sum = 0, n = 0;
+    for (size_t i = s.n; i-- > 0;) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            continue;
+        int d = s.p[i] - '0';
+        if (n++ % 2)
+            d = d * 2 > 9 ? d * 2 - 9 : d * 2;
+        sum += d;
+    }
+    return n >= 13 && n <= 19 && sum > 0 && sum % 10 == 0;
+}
+
+static bool iban(struct span s)
+{
+    char t[40];
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < sizeof t; i++)
+        if (s.p[i] != ' ')
+            t[n++] = s.p[i];
+    if (n < 15 || n > 34)
+        return false;
+    int rest = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = t[(i + 4) % n];
+        int v = c >= 'A' ? c - 'A' + 10 : c - '0';
+        rest = (rest * (v > 9 ? 100 : 10) + v) % 97;
+    }
+    return rest == 1;
+}
+
+static bool is_persons_email(struct span s)
+{
+    static const char *const robots[] = { "noreply", "no-reply", "donotreply", "git@", "root@", "user@", "users.noreply", "@example.", "@localhost",
+                                          "@test.", "example.com", "example.org", "example.net", ".invalid", ".example", ".test", ".local" };
+    AUTO(ptr) char *low = span_dup(s);
+    if (!low)
+        return true;
+    for (char *p = low; *p; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p;
+    for (size_t i = 0; i < COUNT_OF(robots); i++)
+        if (strstr(low, robots[i]))
+            return false;
+    return true;
+}
+
+static bool passes(enum check c, struct span s)
+{
+    switch (c) {
+    case CHECK_NONE: return true;
+    case CHECK_RANDOM: return is_assigned_secret(s);
+    case CHECK_ENTROPY: return looks_random(s);
+    case CHECK_LUHN: return luhn(s);
+    case CHECK_IBAN: return iban(s);
+    case CHECK_EMAIL: return is_persons_email(s);
+    }
+    return true;
+}
+
+/* --- scanning --- */
+
+struct view { /* the bytes, or the bytes with JSON's escapes undone and where each came from */
+    struct span text;
+    const uint32_t *at; /* NULL: as they are; else at[i] is the offset of text.p[i], at[n] the end */
+};
+
+struct scan {
+    struct privacy *p;
+    struct arena *arena;
+    struct privacy_finding *items;
+    size_t len, cap;
+    bool failed; /* out of memory, too many, or a match that could not be finished: nothing may leave */
+};
+
+static size_t offset(const struct view *v, size_t i)
+{
+    return v->at ? v->at[i] : i;
+}
+
+static void add_finding(struct scan *s, enum privacy_kind kind, const char *detector, size_t from, size_t to)
+{
+    if (s->len >= FINDINGS_MOST || !array_grow((void **)&s->items, &s->cap, s->len, 1, sizeof *s->items)) {
+        s->failed = true;
+        return;
+    }
+    s->items[s->len++] = (struct privacy_finding){ kind, detector, from, to, 0 };
+}
+
+static bool is_allowed(const struct privacy *p, struct span s)
+{
+    for (size_t i = 0; i < p->guard->nallow; i++)
+        if (span_eqs(s, p->guard->allow[i]))
+            return true;
+    return span_starts(s, "[redacted:");
+}
+
+static bool has_key(struct span text, const struct detector *d)
+{
+    if (d->nkeys == 0)
+        return true;
+    for (size_t k = 0; k < d->nkeys; k++) {
+        const char *key = d->keys[k];
+        size_t n = strlen(key);
+        char low = (char)(key[0] | ((key[0] >= 'A' && key[0] <= 'Z') ? 32 : 0));
+        char up = low >= 'a' && low <= 'z' ? (char)(low & ~32) : low;
+        for (int half = 0; half < (low == up ? 1 : 2); half++) {
+            const char *p = text.p, *end = text.p + text.n;
+            while ((p = memchr(p, half ? up : low, (size_t)(end - p)))) {
+                if ((size_t)(end - p) >= n && strncasecmp(p, key, n) == 0)
+                    return true;
+                p++;
+            }
+        }
+    }
+    return false;
+}
+
+static void run_detector(struct scan *s, const struct view *v, const struct detector *d, const pcre2_code *code, enum privacy_kind kind)
+{
+    size_t at = 0;
+    while (at < v->text.n && !s->failed) {
+        int rc = pcre2_match(code, (PCRE2_SPTR)v->text.p, v->text.n, at, 0, s->p->match, s->p->limits);
+        if (rc == PCRE2_ERROR_NOMATCH)
+            return;
+        if (rc < 0) {
+            s->failed = true;
+            return;
+        }
+        const PCRE2_SIZE *o = pcre2_get_ovector_pointer(s->p->match);
+        size_t g = d->group > 0 && d->group < rc ? (size_t)d->group : 0;
+        size_t from = o[2 * g], to = o[2 * g + 1], end = o[1];
+        if (from == PCRE2_UNSET || from >= to)
+            from = o[0], to = o[1];
+        struct span found = { v->text.p + from, to - from };
+        bool is = passes(d->check, found) && !is_allowed(s->p, found);
+        if (is)
+            add_finding(s, kind, d->name, offset(v, from), offset(v, to));
+        /* a match that was no finding may hide one that begins inside it */
+        at = is ? (end > at ? end : at + 1) : (d->check == CHECK_ENTROPY ? end : from > at ? from + 1 : o[0] + 1);
+    }
+}
+
+static void find_paths(struct scan *s, const struct view *v)
+{
+    size_t at = 0;
+    while (at < v->text.n) {
+        int rc = pcre2_match(s->p->path_code, (PCRE2_SPTR)v->text.p, v->text.n, at, 0, s->p->match, s->p->limits);
+        if (rc == PCRE2_ERROR_NOMATCH)
+            return;
+        if (rc < 0) {
+            s->failed = true;
+            return;
+        }
+        const PCRE2_SIZE *o = pcre2_get_ovector_pointer(s->p->match);
+        int g = o[2] != PCRE2_UNSET ? 1 : 2;
+        size_t from = o[2 * g], to = o[2 * g + 1];
+        char *path = arena_span(s->arena, (struct span){ v->text.p + from, to - from });
+        if (!path)
+            s->failed = true;
+        else if (privacy_path(s->p, path))
+            add_finding(s, PRIVACY_PATH, path, offset(v, from), offset(v, to));
+        at = o[1] > at ? o[1] : at + 1;
+    }
+}
+
+static void scan_view(struct scan *s, const struct view *v)
+{
+    for (size_t i = 0; i < COUNT_OF(sources); i++)
+        for (size_t d = 0; d < s->p->files[i]->ndetectors && !s->failed; d++)
+            if (has_key(v->text, &s->p->files[i]->detectors[d]))
+                run_detector(s, v, &s->p->files[i]->detectors[d], s->p->codes[i][d], sources[i].kind);
+    find_paths(s, v);
+}
+
+/* JSON's escapes undone once; each output byte remembers where it came from. */
+static bool unescape(struct span in, char **text, uint32_t **at, size_t *n)
+{
+    *text = malloc(in.n + 1);
+    *at = malloc((in.n + 1) * sizeof **at);
+    if (!*text || !*at)
+        return false;
+    size_t out = 0;
+    for (size_t i = 0; i < in.n;) {
+        size_t from = i;
+        char utf[4] = { in.p[i] };
+        int len = 1;
+        i++;
+        if (utf[0] == '\\' && i < in.n) {
+            static const char names[] = "nrtbf\"\\/'", values[] = "\n\r\t\b\f\"\\/'";
+            const char *k = memchr(names, in.p[i], sizeof names - 1);
+            if (k) {
+                utf[0] = values[k - names];
+                i++;
+            } else if (in.p[i] == 'u' && in.n - i >= 5) {
+                uint32_t c = 0;
+                bool hex = true;
+                for (int d = 1; d <= 4; d++) {
+                    char x = in.p[i + (size_t)d];
+                    bool digit = x >= '0' && x <= '9', letter = (x | 32) >= 'a' && (x | 32) <= 'f';
+                    hex &= digit || letter;
+                    c = c * 16 + (uint32_t)(digit ? x - '0' : (x | 32) - 'a' + 10);
+                }
+                if (hex) {
+                    len = c >= 0xd800 && c < 0xe000 ? utf8_encode(0xfffd, utf) : utf8_encode(c, utf);
+                    i += 5;
+                }
+            }
+        }
+        for (int k = 0; k < len && out < in.n; k++) { /* an escape is never shorter than what it means */
+            (*text)[out] = utf[k];
+            (*at)[out++] = (uint32_t)from;
+        }
+    }
+    (*at)[out] = (uint32_t)in.n;
+    (*text)[out] = '\0';
+    *n = out;
+    return true;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct privacy_finding *x = a, *y = b;
+    return x->from != y->from ? (x->from > y->from) - (x->from < y->from) : (x->to < y->to) - (x->to > y->to);
+}
+
+static void scan_all(struct scan *s, struct span bytes)
+{
+    struct view plain = { bytes, NULL };
+    scan_view(s, &plain);
+    AUTO(ptr) char *once = NULL;
+    AUTO(ptr) uint32_t *at = NULL;
+    AUTO(ptr) char *twice = NULL;
+    AUTO(ptr) uint32_t *at2 = NULL;
+    size_t n, n2;
+    if (s->failed || !memchr(bytes.p, '\\', bytes.n))
+        return;
+    if (!unescape(bytes, &once, &at, &n)) {
+        s->failed = true;
+        return;
+    }
+    struct view first = { { once, n }, at };
+    scan_view(s, &first);
+    if (s->failed || !memchr(once, '\\', n))
+        return;
+    /* arguments of tool calls are JSON in a JSON string: undone twice */
+    if (!unescape(first.text, &twice, &at2, &n2)) {
+        s->failed = true;
+        return;
+    }
+    for (size_t i = 0; i <= n2; i++)
+        at2[i] = at[at2[i]];
+    struct view second = { { twice, n2 }, at2 };
+    scan_view(s, &second);
+}
+
+/* --- deciding --- */
+
+static enum config_guard_action action_for(const struct privacy *p, enum privacy_kind k)
+{
+    return k == PRIVACY_SECRET ? p->guard->on_secret : k == PRIVACY_PERSONAL ? p->guard->on_personal : p->guard->on_path;
+}
+
+bool privacy_path(const struct privacy *p, const char *path)
+{
+    struct span s = span_of(path);
+    for (size_t i = 0; i < p->guard->nnever_send; i++)
+        if (path_glob(p->guard->never_send[i], s))
+            return true;
+    for (size_t i = 0; i < p->paths->nexcept; i++)
+        if (path_glob(p->paths->except[i], s))
+            return false;
+    for (size_t i = 0; i < p->paths->nnever; i++)
+        if (path_glob(p->paths->never[i], s))
+            return true;
+    return false;
+}
+
+static void redact(struct span bytes, const struct scan *s, struct buf *out, size_t *redactions)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < s->len; i++) {
+        const struct privacy_finding *f = &s->items[i];
+        if (f->to <= at || f->kind == PRIVACY_PATH)
+            continue;
+        if (f->from >= at) {
+            buf_add_span(out, span_sub(bytes, at, f->from - at));
+            buf_addf(out, "[redacted:%s]", f->detector);
+            ++*redactions;
+        } /* else: overlaps the one before, whose mark stands for both */
+        at = f->to;
+    }
+    buf_add_span(out, span_sub(bytes, at, bytes.n));
+}
+
+static void number_lines(struct scan *s, struct span bytes)
+{
+    size_t line = 1, at = 0;
+    for (size_t i = 0; i < s->len; i++) {
+        for (; at < s->items[i].from && at < bytes.n; at++)
+            line += bytes.p[at] == '\n';
+        s->items[i].line = s->items[i].to ? line : 0;
+    }
+}
+
+static int blocked(struct privacy_result *r, const char *why)
+{
+    r->action = PRIVACY_BLOCK;
+    r->reason = why;
+    return 0;
+}
+
+static enum privacy_action decide(const struct privacy *p, const struct scan *s, bool approved, const struct privacy_finding **first)
+{
+    enum privacy_action worst = PRIVACY_SEND;
+    for (size_t i = 0; i < s->len; i++) {
+        enum config_guard_action act = action_for(p, s->items[i].kind);
+        bool redactable = s->items[i].kind == PRIVACY_SECRET || s->items[i].kind == PRIVACY_PERSONAL;
+        enum privacy_action a = act == CONFIG_GUARD_BLOCK || (act == CONFIG_GUARD_REDACT && !redactable) ? PRIVACY_BLOCK
+                                : act == CONFIG_GUARD_REDACT                                             ? PRIVACY_REDACTED
+                                : approved                                                               ? PRIVACY_SEND
+                                                                                                         : PRIVACY_ASK;
+        if (a > worst) {
+            worst = a;
+            *first = &s->items[i];
+        }
+    }
+    return worst;
+}
+
+/* Drop what a person approved, so that only the rest is redacted. */
+static void keep_redactable(const struct privacy *p, struct scan *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->len; i++)
+        if (action_for(p, s->items[i].kind) == CONFIG_GUARD_REDACT)
+            s->items[n++] = s->items[i];
+    s->len = n;
+}
+
+static bool clean_after(struct privacy *p, struct span bytes, bool approved, struct arena *a)
+{
+    struct scan again = { .p = p, .arena = a };
+    const struct privacy_finding *first = NULL;
+    scan_all(&again, bytes);
+    bool ok = !again.failed && decide(p, &again, approved, &first) == PRIVACY_SEND;
+    free(again.items);
+    return ok;
+}
+
+static int finish(struct privacy *p, const struct privacy_input *in, struct scan *s, struct arena *a, struct buf *out,
+                  struct privacy_result *r, struct err *e)
+{
+    const struct privacy_finding *first = NULL;
+    r->action = decide(p, s, in->approved, &first);
+    if (r->action == PRIVACY_BLOCK || r->action == PRIVACY_ASK) {
+        const char *verb = r->action == PRIVACY_BLOCK ? "may not leave" : "leaves only if a person agrees";
+        r->reason = arena_printf(a, "%s '%s' %s%s", privacy_kind_name(first->kind), first->detector, verb,
+                                 s->len > 1 ? " (and more)" : "");
+        return r->reason ? 0 : blocked(r, "content that may not leave");
+    }
+    if (r->action == PRIVACY_SEND) {
+        buf_add_span(out, in->bytes);
+    } else {
+        AUTO(buf) struct buf clean = BUF_INIT(PRIVACY_BYTES_MOST * 2);
+        keep_redactable(p, s);
+        redact(in->bytes, s, &clean, &r->redactions);
+        if (buf_check(&clean, e) < 0)
+            return -(int)e->kind;
+        if (!clean_after(p, buf_span(&clean), in->approved, a))
+            return blocked(r, "what is left after redaction still looks like a secret");
+        buf_add_span(out, buf_span(&clean));
+        r->reason = arena_printf(a, "%zu redacted", r->redactions);
+    }
+    return buf_check(out, e);
+}
+
+int privacy_check(struct privacy *p, const struct privacy_input *in, struct arena *a, struct buf *out,
+                  struct privacy_result *r, struct err *e)
+{
+    struct scan s = { .p = p, .arena = a };
+    size_t before = out->n;
+    *r = (struct privacy_result){ .reason = "" };
+    if (in->bytes.n > PRIVACY_BYTES_MOST)
+        return blocked(r, "the request is too large to be checked");
+    for (size_t i = 0; i < in->paths.len; i++)
+        if (privacy_path(p, in->paths.items[i])) {
+            char *path = arena_strdup(a, in->paths.items[i]);
+            add_finding(&s, PRIVACY_PATH, path ? path : "a path", 0, 0);
+        }
+    scan_all(&s, in->bytes);
+    if (s.len)
+        qsort(s.items, s.len, sizeof *s.items, by_place);
+    number_lines(&s, in->bytes);
+    r->nfindings = s.len;
+    r->findings = arena_array(a, s.len + 1, sizeof *r->findings);
+    int ret = 0;
+    if (s.failed || !r->findings)
+        ret = blocked(r, "the request could not be checked whole");
+    else {
+        for (size_t i = 0; i < s.len; i++) {
+            r->findings[i] = s.items[i];
+            const char *name = arena_strdup(a, s.items[i].detector); /* the result may outlive the guard */
+            r->findings[i].detector = name ? name : "?";
+        }
+        ret = finish(p, in, &s, a, out, r, e);
+    }
+    free(s.items);
+    if (ret == 0 && r->action <= PRIVACY_REDACTED)
+        r->hash = hash_bytes(buf_str(out) + before, out->n - before);
+    else
+        buf_truncate(out, before);
+    return ret;
+}
+
+bool privacy_sent(struct buf *out, const char *endpoint, const struct privacy_result *r, size_t bytes)
+{
+    buf_adds(out, "{\"endpoint\":");
+    buf_add_json(out, span_of(endpoint));
+    return buf_addf(out, ",\"hash\":\"%s\",\"bytes\":%zu,\"redactions\":%zu}", r->hash.s, bytes, r->redactions);
+}

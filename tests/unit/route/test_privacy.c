@@ -1,0 +1,201 @@
+#include "route/privacy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+static struct config_guard guard;
+
+static struct privacy_result check(const struct privacy_input *in, struct buf *out, struct arena *a)
+{
+    struct err e = ERR_INIT;
+    AUTO(privacy) struct privacy *p = NULL;
+    struct privacy_result r;
+    if (privacy_create(&guard, &p, &e) < 0 || privacy_check(p, in, a, out, &r, &e) < 0)
+        fail_msg("%s", e.text);
+    return r;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    guard = (struct config_guard){ .on_secret = CONFIG_GUARD_BLOCK, .on_personal = CONFIG_GUARD_REDACT, .on_path = CONFIG_GUARD_BLOCK };
+    return 0;
+}
+
+/* Written in two halves, so that this file itself holds no secret. */
+#define TWO(a, b) a b
+
+static const struct {
+    const char *detector; /* NULL: nothing is found */
+    const char *text;
+} rows[] = {
+    { "aws-access-key", TWO("key AKIA", "IOSFODNN7EXAMPL1 there") },
+    { "aws-secret-key", TWO("aws_secret_access_key = wJalrXUtnFEMI", "/K7MDENG/bPxRfiCYEXAMPLEKEY") },
+    { "github-token", TWO("ghp_", "aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5") },
+    { "gitlab-token", TWO("glpat-", "x1Y2z3A4b5C6d7E8f9G0") },
+    { "slack-token", TWO("xoxb-", "123456789012-abcdefABCDEF") },
+    { "stripe-key", TWO("sk_live_", "4eC39HqLyjWDarjtT1zdp7dc") },
+    { "model-api-key", TWO("sk-ant-", "api03-abcDEF123_456-ghiJKL789") },
+    { "google-api-key", TWO("AIza", "SyD4Kq9f8s7d6f5g4h3j2k1l0mNbVcXzAsD") },
+    { "json-web-token", TWO("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0", ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U") },
+    { "private-key", TWO("-----BEGIN RSA PRIVATE", " KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----") },
+    { "private-key", TWO("{\"content\":\"-----BEGIN PRIVATE", " KEY-----\\nMIIEvQ\\n-----END PRIVATE KEY-----\\n\"}") },
+    { "password-in-url", "postgres://app:s3cr3tpw@db.internal:5432/x" },
+    { "authorization-header", "Authorization: Bearer abcdef0123456789abcdef" },
+    { "assigned-secret", "DB_PASSWORD=hunter2-Winter!9" },
+    { "assigned-secret", "{\\\"password\\\": \\\"pa55word-xyz\\\"}" },
+    { "assigned-secret", "api_key: 9f86d081884c7d659a2feaa0c55ad015" },
+    { "random-text", "x = Zk3vQ9pLm2Xw8RtY5bNc7HsD1fGj4KaE" },
+    { "unix-password-hash", "$2b$12$KIXQJfS5a8Q2b7u9Zb1V0uO3q5t7y9A1C3E5G7I9K1M3O5Q7S9U1W" },
+    { "email", "please ask jane.doe@company.com about it" },
+    { "iban", "pay to DE89 3704 0044 0532 0130 00" },
+    { "payment-card", "card 4111 1111 1111 1111 declined" },
+    { "confidential-mark", "/* Proprietary and confidential */" },
+    { NULL, "commit 3b18e512dba79e4c8300dd08aeb37f8e728b8dad fixes it" },
+    { NULL, "sha512-9/u6bgY2+JDlb7vzKD5STG+jIErimDgtYkdB0NxmODJuKCxBvl5CVNiCB3LFUYosWowMf37aGVlKfrU5RT4e1w==" },
+    { NULL, "password = os.environ['DB_PASSWORD']" },
+    { NULL, "const token = await getAuthToken(userSession);" },
+    { NULL, "secret: ${{ secrets.DEPLOY_KEY }}" },
+    { NULL, "token = self.next_token" },
+    { NULL, "def reset_password(self, new_password: str) -> None:" },
+    { NULL, "if (tokens->type == TOKEN_IDENTIFIER) return parse_identifier(tokens);" },
+    { NULL, "see src/components/forms/LoginForm/LoginFormContainer2.test.tsx" },
+    { NULL, "contact support@example.com or noreply@github.com, version 1.2.3" },
+    { NULL, "static const struct cyaml_schema_field endpointFieldsForConfigurationVersion2[] = {" },
+    { NULL, "order 1234567890123456 of 2026-11-23 at 10:42, id 00000000-0000-0000-0000-000000000000" },
+    { NULL, "https://example.org/a/very/long/path/to/Some/File2/With3/Digits4 and ABCDEFGHIJKLMNOPQRSTUVWXYZ" },
+};
+
+static void check__finds_what_it_should_and_nothing_else(void **state)
+{
+    (void)state;
+    guard.on_personal = CONFIG_GUARD_BLOCK;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
+        AUTO(buf) struct buf out = BUF_INIT(1 << 20);
+        struct privacy_input in = { .bytes = span_of(rows[i].text) };
+        struct privacy_result r = check(&in, &out, &a);
+        bool found = false;
+        for (size_t f = 0; f < r.nfindings; f++)
+            found |= rows[i].detector && strcmp(r.findings[f].detector, rows[i].detector) == 0;
+        if (rows[i].detector ? !found || r.action != PRIVACY_BLOCK || out.n : r.action != PRIVACY_SEND)
+            fail_msg("'%s': %s, %zu findings, first %s", rows[i].text, privacy_action_name(r.action), r.nfindings,
+                     r.nfindings ? r.findings[0].detector : "-");
+        if (rows[i].detector && strstr(r.reason, rows[i].text))
+            fail_msg("the reason shows the secret: %s", r.reason);
+    }
+}
+
+static void check__redacts_and_leaves_the_rest_as_it_is(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
+    AUTO(buf) struct buf out = BUF_INIT(1 << 20);
+    guard.on_secret = CONFIG_GUARD_REDACT;
+    struct privacy_input in = { .bytes = SPAN("{\"a\":\"DB_PASSWORD=hunter2-Winter9\\nnext\",\"b\":\"mail bob@corp.io\"}") };
+    struct privacy_result r = check(&in, &out, &a);
+    assert_int_equal(r.action, PRIVACY_REDACTED);
+    assert_string_equal(buf_str(&out), "{\"a\":\"DB_PASSWORD=[redacted:assigned-secret]\\nnext\",\"b\":\"mail [redacted:email]\"}");
+    assert_int_equal(r.redactions, 2);
+    struct hash_hex h = hash_bytes(out.p, out.n);
+    assert_string_equal(r.hash.s, h.s);
+    AUTO(buf) struct buf sent = BUF_INIT(1000);
+    assert_true(privacy_sent(&sent, "cloud", &r, out.n));
+    assert_non_null(strstr(buf_str(&sent), h.s));
+}
+
+static void check__asks_and_takes_yes_for_an_answer(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
+    AUTO(buf) struct buf out = BUF_INIT(1 << 20);
+    guard.on_secret = CONFIG_GUARD_ASK;
+    struct privacy_input in = { .bytes = SPAN("first line\nDB_PASSWORD=hunter2-Winter9 mail bob@corp.io") };
+    struct privacy_result r = check(&in, &out, &a);
+    assert_int_equal(r.action, PRIVACY_ASK);
+    assert_int_equal(out.n, 0);
+    assert_int_equal(r.findings[0].line, 2);
+    in.approved = true;
+    r = check(&in, &out, &a);
+    assert_int_equal(r.action, PRIVACY_REDACTED); /* the mail address was not asked about */
+    assert_string_equal(buf_str(&out), "first line\nDB_PASSWORD=hunter2-Winter9 mail [redacted:email]");
+    const char *allow[] = { "hunter2-Winter9" };
+    guard = (struct config_guard){ .on_secret = CONFIG_GUARD_BLOCK, .on_personal = CONFIG_GUARD_REDACT, .allow = allow, .nallow = 1 };
+    in.approved = false;
+    buf_reset(&out);
+    r = check(&in, &out, &a);
+    assert_int_equal(r.action, PRIVACY_REDACTED);
+}
+
+static void check__knows_paths_that_must_not_leave(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
+    AUTO(buf) struct buf out = BUF_INIT(1 << 20);
+    static const char *const bodies[] = {
+        "{\"tool_calls\":[{\"function\":{\"name\":\"read\",\"arguments\":\"{\\\"path\\\":\\\"conf/.env\\\"}\"}}]}",
+        "{\"path\": \"deploy/prod.tfvars\"}",
+        "--- a/.env\n+++ b/.env\n",
+        "{\"content\":\"diff:\\n+++ b/certs/server.pem\\n\"}",
+    };
+    for (size_t i = 0; i < COUNT_OF(bodies); i++) {
+        struct privacy_input in = { .bytes = span_of(bodies[i]) };
+        struct privacy_result r = check(&in, &out, &a);
+        if (r.action != PRIVACY_BLOCK)
+            fail_msg("%s: %s", bodies[i], privacy_action_name(r.action));
+    }
+    const char *named[] = { "src/a.c", "secret/plan.txt" }, *globs[] = { "secret/**" };
+    guard.never_send = globs;
+    guard.nnever_send = 1;
+    struct privacy_input in = { .bytes = SPAN("harmless"), .paths = { named, 2 } };
+    struct privacy_result r = check(&in, &out, &a);
+    assert_int_equal(r.action, PRIVACY_BLOCK);
+    assert_string_equal(r.reason, "path 'secret/plan.txt' may not leave");
+    struct privacy_input fine = { .bytes = SPAN("{\"path\":\".env.example\"} {\"path\":\"src/env.c\"}") };
+    r = check(&fine, &out, &a);
+    assert_int_equal(r.action, PRIVACY_SEND);
+}
+
+static void check__blocks_what_it_cannot_check_and_is_bounded(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena a = ARENA_INIT(16 << 20);
+    AUTO(buf) struct buf in_bytes = BUF_INIT(4 << 20), out = BUF_INIT(8 << 20);
+    for (int i = 0; i < 3000; i++)
+        buf_addf(&in_bytes, "user%d.name@corp%d.io ", i, i);
+    struct privacy_input many = { .bytes = buf_span(&in_bytes) };
+    assert_int_equal(check(&many, &out, &a).action, PRIVACY_BLOCK);
+    buf_reset(&in_bytes);
+    static const char *const fill[] = { "a", "\\", "password=", "://", "eyJ", "\"path\":\"", "-----BEGIN PRIVATE KEY-----", "1 ", "A1a", "\xff" };
+    for (size_t f = 0; f < COUNT_OF(fill); f++) {
+        buf_reset(&in_bytes);
+        while (in_bytes.n < 256 << 10)
+            buf_adds(&in_bytes, fill[f]);
+        int64_t from = clock_ms();
+        struct privacy_input in = { .bytes = buf_span(&in_bytes) };
+        (void)check(&in, &out, &a);
+        if (clock_ms() - from > 5000)
+            fail_msg("'%s' repeated takes %lld ms", fill[f], (long long)(clock_ms() - from));
+    }
+    struct privacy_input none = { .bytes = SPAN("") };
+    assert_int_equal(check(&none, &out, &a).action, PRIVACY_SEND);
+}
+
+#define T(f) cmocka_unit_test_setup(f, setup)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(check__finds_what_it_should_and_nothing_else),
+        T(check__redacts_and_leaves_the_rest_as_it_is),
+        T(check__asks_and_takes_yes_for_an_answer),
+        T(check__knows_paths_that_must_not_leave),
+        T(check__blocks_what_it_cannot_check_and_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
