@@ -73,7 +73,7 @@ static void work(struct veil *v, bool end)
         } else {
             hit = begins_any(rest, think_begin, COUNT_OF(think_begin), &len);
             size_t unused;
-            int call = v->calls && hit <= 0 ? begins_any(rest, call_marks, COUNT_OF(call_marks), &unused) : 0;
+            int call = v->calls && (hit == 0 || (hit < 0 && end)) ? begins_any(rest, call_marks, COUNT_OF(call_marks), &unused) : 0;
             bool blank = !v->began;
             if (blank && v->calls && (rest.p[0] == '{' || rest.p[0] == '[')) /* a reply that is one JSON value */
                 call = 1;
