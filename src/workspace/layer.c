@@ -16,6 +16,7 @@
 #define LOG_MODULE "workspace"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/path.h"
 #include "sandbox/sandbox.h"
 #include "workspace/change-internal.h"
@@ -50,6 +51,8 @@ struct layer {
     /* what layer_overlay hands out */
     char **names;
     size_t nnames;
+    int *dropped; /* numbers of upper directories that undo left behind: removed when the layer is closed */
+    size_t ndropped;
     bool discarded;
 };
 
@@ -118,10 +121,44 @@ static void forget_names(struct layer *l)
     l->nnames = 0;
 }
 
+static void remove_upper(struct layer *l, int number)
+{
+    char name[24];
+    struct err ignored = ERR_INIT; /* what stays goes with the layer */
+    for (const char *what = "uw"; *what; what++) {
+        (void)snprintf(name, sizeof name, "%c%d", *what, number);
+        (void)path_remove_tree(l->root_fd, name, &ignored);
+    }
+}
+
+/* What undo, a killed undo or a killed view left behind: directories that the stack does not name. */
+static void sweep(struct layer *l)
+{
+    DIR *d = l->root_fd < 0 ? NULL : opendir(l->root);
+    struct dirent *de;
+    while (d && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
+        const char *digits = de->d_name + (de->d_name[0] == 'v');
+        int64_t number;
+        struct err ignored = ERR_INIT; /* what stays goes with the layer */
+        bool known = false;
+        if ((*digits != 'u' && *digits != 'w') || parse_i64(span_of(digits + 1), 0, INT32_MAX, &number, &ignored) < 0)
+            continue;
+        for (size_t i = 0; i < l->n && digits == de->d_name; i++)
+            known |= l->uppers[i].number == number;
+        if (!known)
+            (void)path_remove_tree(l->root_fd, de->d_name, &ignored);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
 void layer_destroy(struct layer *l)
 {
     if (!l)
         return;
+    for (size_t i = 0; i < l->ndropped && !l->discarded; i++)
+        remove_upper(l, l->dropped[i]);
+    free(l->dropped);
     forget_fds(l);
     forget_names(l);
     fd_close(&l->copy_fd);
@@ -305,8 +342,8 @@ static int make_upper(struct layer *l, int number, struct err *e)
     char u[24], w[24];
     (void)snprintf(u, sizeof u, "u%d", number);
     (void)snprintf(w, sizeof w, "w%d", number);
-    if (l->kind == LAYER_TMPFS && l->root_fd < 0)
-        return 0; /* the sandbox makes them */
+    if (l->kind == LAYER_TMPFS)
+        return 0; /* the sandbox makes them: its tmpfs knows no other owners than its own */
     if ((mkdirat(l->root_fd, u, 0755) < 0 || mkdirat(l->root_fd, w, 0755) < 0) && errno != EEXIST)
         return err_sys(e, "cannot make a checkpoint of layer '%s'", l->id);
     return 0;
@@ -448,6 +485,8 @@ int layer_open(const char *state_dir, const char *id, struct layer **out, struct
         return err_set(e, ERR_NOT_FOUND, "layer '%s' was in memory and ended with its stead", id);
     if (open_root(l, e) < 0)
         return -(int)e->kind;
+    if (l->kind == LAYER_DISK)
+        sweep(l);
     *out = TAKE(l);
     return 0;
 }
@@ -657,16 +696,6 @@ static int swap(struct layer *l, struct sandbox *sandbox, struct err *e)
     return sandbox_checkpoint(sandbox, &next, e);
 }
 
-static void remove_upper(struct layer *l, int number)
-{
-    char name[24];
-    struct err ignored = ERR_INIT; /* what stays goes with the layer */
-    for (const char *what = "uw"; *what; what++) {
-        (void)snprintf(name, sizeof name, "%c%d", *what, number);
-        (void)path_remove_tree(l->root_fd, name, &ignored);
-    }
-}
-
 int layer_checkpoint(struct layer *l, struct sandbox *sandbox, int step, struct arena *a, struct strings *files,
                      struct err *e)
 {
@@ -727,7 +756,10 @@ int layer_undo(struct layer *l, struct sandbox *sandbox, int to_step, struct err
         return -(int)e->kind;
     AUTO(ptr) struct upper *old = malloc(l->n * sizeof *old);
     size_t n = l->n;
-    if (!old || !push(l, 0, 0)) /* room for one more, whatever is kept */
+    int *dropped = realloc(l->dropped, (l->ndropped + n) * sizeof *dropped);
+    if (dropped)
+        l->dropped = dropped;
+    if (!old || !dropped || !push(l, 0, 0)) /* room for one more, whatever is kept */
         return nomem(e, l->id);
     memcpy(old, l->uppers, n * sizeof *old);
     l->next_number++;
@@ -741,7 +773,7 @@ int layer_undo(struct layer *l, struct sandbox *sandbox, int to_step, struct err
         return err_wrap(e, "undo to step %d", to_step);
     }
     for (size_t i = keep; i < n; i++)
-        remove_upper(l, old[i].number);
+        l->dropped[l->ndropped++] = old[i].number;
     return 0;
 }
 
