@@ -11,7 +11,7 @@ static const struct lang rows[] = {
     { "python", " .py .pyi ", "#",
       "^\\s*(?:async\\s+)?def\\s+(test\\w*)\\s*\\(", NULL,
       "^\\s*assert\\b|\\bself\\.(?:assert|fail)\\w*\\s*\\(|\\bassert_\\w+\\s*\\(|\\bpytest\\.(?:raises|fail|warns)\\b|^>>> |\\.assert_\\w+\\(",
-      "^\\s*assert\\s+(?:True|1|not False|1\\s*==\\s*1|\"[^\"]*\"|'[^']*')\\s*(?:,.*)?$|\\bassertTrue\\(\\s*True\\s*[,)]|\\bassertFalse\\(\\s*False\\s*[,)]|\\bassertEqual\\(\\s*(\\S+?)\\s*,\\s*\\1\\s*\\)|\\bor\\s+True\\b|^\\s*assert\\s+(\\w+)\\s*==\\s*\\2\\s*$",
+      "^\\s*assert\\s*\\([^()]*(?:\\([^()]*\\)[^()]*)*,\\s*f?[\"'].*\\)\\s*$|^\\s*assert\\s+(?:True|1|not False|1\\s*==\\s*1|\"[^\"]*\"|'[^']*')\\s*(?:,.*)?$|\\bassertTrue\\(\\s*True\\s*[,)]|\\bassertFalse\\(\\s*False\\s*[,)]|\\bassertEqual\\(\\s*(\\S+?)\\s*,\\s*\\1\\s*\\)|\\bor\\s+True\\b|^\\s*assert\\s+(\\w+)\\s*==\\s*\\2\\s*$",
       "==|\\bassert(?:Equal|Is|ListEqual|DictEqual|Count|Sequence|Tuple|Set|AlmostEqual|Raises)\\w*\\s*\\(|\\bassert_(?:equal|array_equal|allclose)\\b",
       "\\bassert(?:True|IsNotNone|IsNone|NotEqual|In|IsInstance|Greater|Less)\\w*\\s*\\(|^\\s*assert\\s+(?:\\w|\\.|\\(|\\)|\\[|\\]|\"|')+\\s*(?:is not None|is None|,|$)|!=|\\bisinstance\\(|>=|<=|\\bin\\b|\\bhasattr\\(|\\bcallable\\(" },
     { "javascript", " .js .jsx .mjs .cjs .ts .tsx .mts .cts .vue .svelte ", "//",

@@ -98,6 +98,7 @@ const struct test_case *tests_by_name(const struct test_cases *t, struct span na
 bool is_comment(const struct lang *lang, struct span line);
 size_t indent_width(struct span line);
 bool word_char(char c);
+bool is_tautology(struct span line); /* f(1) == f(1), assertEqual(x, x) */
 
 /* rules-tests.c */
 void check_test_deleted(struct rules_state *st);
@@ -105,6 +106,8 @@ void check_test_emptied(struct rules_state *st);
 void check_asserts_fall(struct rules_state *st);
 void check_assert_weakened(struct rules_state *st);
 void check_expectation_changed(struct rules_state *st);
+void check_test_data_removed(struct rules_state *st);
+void check_test_input_changed(struct rules_state *st);
 void check_commented_out(struct rules_state *st);
 void check_unreachable(struct rules_state *st);
 void check_swallowed(struct rules_state *st);

@@ -80,6 +80,21 @@ void check_test_emptied(struct rules_state *st)
     }
 }
 
+/* Assertions outside of named tests: in helpers, fixtures, classes that others inherit. */
+static size_t outside(const struct file_view *v, const struct text_lines *l, const struct test_cases *t)
+{
+    const struct regex *a = lang_regex(v->lang->assertion);
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        bool in = false;
+        for (size_t k = 0; k < t->n && !in; k++)
+            in = i >= t->items[k].first && i < t->items[k].end;
+        struct span s = span_trim(l->items[i].text);
+        n += !in && s.n && !is_comment(v->lang, s) && !span_starts(s, "import") && !span_starts(s, "from ") && !span_starts(s, "use ") && regex_match(a, s, 0, NULL);
+    }
+    return n;
+}
+
 void check_asserts_fall(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -92,6 +107,12 @@ void check_asserts_fall(struct rules_state *st)
             /* A loop or a table in place of repeated lines adds code; then fewer assertions may check as much. */
             if (has < had && n->code <= o->code + 1)
                 rule_fire(st, v, NULL, n->first + 1, "test '%.*s' has %zu assertions where it had %zu", (int)n->name.n, n->name.p, has, had);
+        }
+        /* helpers: assertions of a test file that stand outside its tests */
+        if (v->class == PATH_TEST && v->old_tests.n && v->new_tests.n && v->file->kind == RULE_FILE_MODIFIED) {
+            size_t o = outside(v, &v->old, &v->old_tests), n = outside(v, &v->new, &v->new_tests);
+            if (n < o)
+                rule_fire(st, v, NULL, 0, "helpers of these tests make %zu checks where they made %zu", n, o);
         }
         /* scripts and suites without named tests: the file's assertions altogether */
         const struct regex *a = v->lang ? lang_regex(v->lang->assertion) : NULL;
@@ -112,7 +133,7 @@ void check_asserts_fall(struct rules_state *st)
 
 static int strength(const struct lang *l, struct span s)
 {
-    if (regex_match(lang_regex(l->trivial), s, 0, NULL))
+    if (regex_match(lang_regex(l->trivial), s, 0, NULL) || is_tautology(s))
         return 0;
     if (regex_match(lang_regex(l->strong), s, 0, NULL))
         return 2;
@@ -193,7 +214,7 @@ static void each_pair(struct rules_state *st, pair_fn fn)
 static void weakened(struct rules_state *st, const struct file_view *v, const struct test_case *n, struct span old, struct span new, size_t at)
 {
     int was = strength(v->lang, old), is = strength(v->lang, new);
-    if (is < was && (is == 0 || regex_match(lang_regex(v->lang->weak), new, 0, NULL)))
+    if (is < was && (is == 0 || new.n < old.n || regex_match(lang_regex(v->lang->weak), new, 0, NULL)))
         rule_fire(st, v, NULL, at + 1, "test '%.*s': a weaker check in place of: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
 }
 
@@ -367,6 +388,106 @@ void check_swallowed(struct rules_state *st)
                 empty |= span_eqs(next, nothing[x]);
             if (empty)
                 rule_fire(st, v, NULL, k + 1, "a failing check would be swallowed: %.*s", (int)(s.n < 120 ? s.n : 120), s.p);
+        }
+    }
+}
+
+/* Do both begin alike, as a line that was shortened does? */
+static bool words_shared(struct span a, struct span b)
+{
+    size_t n = 0;
+    while (n < a.n && n < b.n && a.p[n] == b.p[n])
+        n++;
+    return n >= 5;
+}
+
+/* A row of a table: starts with a bracket, quote or digit and ends with a comma or bracket. */
+static bool is_row(struct span s)
+{
+    s = span_trim(s);
+    if (s.n < 3)
+        return false;
+    bool opens = strchr("([{\"'-0123456789", s.p[0]) != NULL || span_starts(s, "pytest.param(");
+    return opens && strchr(",])}", s.p[s.n - 1]) != NULL && (span_findc(s, ',') >= 0);
+}
+
+static size_t count_literals(struct span s)
+{
+    AUTO(buf) struct buf b = BUF_INIT(8192);
+    size_t n = 0;
+    without_literals(s, &b);
+    for (size_t i = 0; i < b.n; i++)
+        n += b.p[i] == '#';
+    return n;
+}
+
+void check_test_data_removed(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!v->testing || v->file->kind != RULE_FILE_MODIFIED || v->class != PATH_TEST || v->new_tests.n < v->old_tests.n)
+            continue;
+        size_t gone = 0, came = 0, first = 0;
+        for (size_t k = 0; k < v->old.n; k++)
+            if (v->old.items[k].changed && is_row(v->old.items[k].text)) {
+                first = gone ? first : k + 1;
+                gone++;
+            }
+        for (size_t k = 0; k < v->new.n; k++)
+            came += v->new.items[k].changed && is_row(v->new.items[k].text);
+        if (gone > came) {
+            rule_fire(st, v, NULL, first <= v->new.n ? first : 0, "%zu row%s of test data fewer", gone - came, gone - came == 1 ? "" : "s");
+            continue;
+        }
+        /* a list on one line that became shorter, in a test or its decorator */
+        for (size_t k = 0; k < v->old_tests.n; k++) {
+            const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
+            size_t from = o->first ? o->first - 1 : 0;
+            for (size_t x = from; n && x < o->end; x++) {
+                struct span old = span_trim(v->old.items[x].text);
+                if (!v->old.items[x].changed || is_comment(v->lang, old) || count_literals(old) < 2)
+                    continue;
+                size_t nfrom = n->first ? n->first - 1 : 0;
+                for (size_t y = nfrom; y < n->end; y++) {
+                    struct span new = span_trim(v->new.items[y].text);
+                    if (v->new.items[y].changed && likeness(old, new) >= ALIKE && count_literals(new) < count_literals(old) && span_findc(old, '[') >= 0 &&
+                        words_shared(old, new)) {
+                        rule_fire(st, v, NULL, y + 1, "test '%.*s' has fewer cases; it had: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+void check_test_input_changed(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        const struct regex *a = v->lang ? lang_regex(v->lang->assertion) : NULL;
+        if (!v->testing || !a)
+            continue;
+        for (size_t k = 0; k < v->old_tests.n; k++) {
+            const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
+            size_t from = o->first ? o->first - 1 : 0;
+            for (size_t x = from; n && x < o->end; x++) {
+                struct span old = span_trim(v->old.items[x].text);
+                if (!v->old.items[x].changed || x == o->first || !count_literals(old) || is_comment(v->lang, old) || regex_match(a, old, 0, NULL))
+                    continue;
+                for (size_t y = n->first ? n->first - 1 : 0; y < n->end; y++) {
+                    struct span new = span_trim(v->new.items[y].text);
+                    AUTO(buf) struct buf p = BUF_INIT(8192), q = BUF_INIT(8192);
+                    if (!v->new.items[y].changed || y == n->first)
+                        continue;
+                    without_literals(old, &p);
+                    without_literals(new, &q);
+                    if (!p.failed && !q.failed && span_eq(buf_span(&p), buf_span(&q))) {
+                        rule_fire(st, v, NULL, y + 1, "test '%.*s' is given something else; it was: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
+                        break;
+                    }
+                }
+            }
         }
     }
 }

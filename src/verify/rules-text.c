@@ -47,6 +47,98 @@ static bool split(struct span text, struct text_lines *out, struct arena *arena)
     return true;
 }
 
+/* Where the bracket at `at` closes, or n. Quotes are respected. */
+static size_t closing(struct span s, size_t at)
+{
+    int depth = 0;
+    char quote = 0;
+    for (size_t i = at; i < s.n; i++) {
+        char c = s.p[i];
+        if (quote) {
+            if (c == '\\')
+                i++;
+            else if (c == quote)
+                quote = 0;
+        } else if (c == '"' || c == '\'') {
+            quote = c;
+        } else if (c == '(' || c == '[' || c == '{') {
+            depth++;
+        } else if (c == ')' || c == ']' || c == '}') {
+            if (--depth == 0)
+                return i;
+        }
+    }
+    return s.n;
+}
+
+/* Are the first two arguments of the list in s (what stands between the brackets) the same? */
+static bool same_arguments(struct span s)
+{
+    struct span arg[2] = { { "", 0 }, { "", 0 } };
+    size_t n = 0, from = 0;
+    char quote = 0;
+    int depth = 0;
+    for (size_t i = 0; i <= s.n && n < 2; i++) {
+        char c = i < s.n ? s.p[i] : ',';
+        if (quote) {
+            if (c == '\\')
+                i++;
+            else if (c == quote)
+                quote = 0;
+            continue;
+        }
+        if (c == '"' || c == '\'')
+            quote = c;
+        depth += (c == '(' || c == '[' || c == '{') - (c == ')' || c == ']' || c == '}');
+        if (c == ',' && depth == 0) {
+            arg[n++] = span_trim(span_sub(s, from, i - from));
+            from = i + 1;
+        }
+    }
+    return n == 2 && arg[0].n && span_eq(arg[0], arg[1]);
+}
+
+bool is_tautology(struct span line)
+{
+    struct span s = span_trim(line);
+    ptrdiff_t eq = span_find(s, SPAN("=="));
+    if (eq > 0) {
+        size_t skip = span_starts(span_sub(s, (size_t)eq, s.n), "===") ? 3 : 2;
+        struct span l = span_trim(span_sub(s, 0, (size_t)eq)), r = span_trim(span_sub(s, (size_t)eq + skip, s.n));
+        if (span_starts(l, "assert "))
+            l = span_trim(span_sub(l, 7, l.n));
+        while (r.n && (r.p[r.n - 1] == ';' || r.p[r.n - 1] == ':'))
+            r.n--;
+        if (l.n && span_eq(l, r))
+            return true;
+    }
+    ptrdiff_t open = span_findc(s, '(');
+    if (open <= 0)
+        return false;
+    size_t close = closing(s, (size_t)open);
+    struct span inner = span_sub(s, (size_t)open + 1, close - (size_t)open - 1), name = span_sub(s, 0, (size_t)open);
+    bool equality = span_find(name, SPAN("qual")) >= 0 || span_ends(name, "_eq!") || span_ends(name, "_EQ") || span_ends(name, "is") || span_ends(name, "eq");
+    if (equality && same_arguments(inner))
+        return true;
+    eq = span_find(inner, SPAN("=="));
+    if (eq > 0 && !span_findc(inner, ',')) {
+        struct span l = span_trim(span_sub(inner, 0, (size_t)eq)), r = span_trim(span_sub(inner, (size_t)eq + 2, inner.n));
+        if (l.n && span_eq(l, r))
+            return true;
+    }
+    /* expect(X).toBe(X) */
+    if (span_ends(name, "expect") && close < s.n) {
+        struct span rest = span_sub(s, close, s.n);
+        ptrdiff_t o2 = span_findc(rest, '(');
+        if (o2 > 0) {
+            size_t c2 = closing(rest, (size_t)o2);
+            struct span want = span_trim(span_sub(rest, (size_t)o2 + 1, c2 - (size_t)o2 - 1));
+            return inner.n && span_eq(span_trim(inner), want);
+        }
+    }
+    return false;
+}
+
 /* --- which lines changed: by counting equal lines, so that moved code is not "changed" --- */
 
 struct tally {
@@ -200,7 +292,7 @@ void tests_find(struct file_view *v, const struct text_lines *lines, struct test
                 continue;
             if (regex_match(assertion, s, 0, NULL)) {
                 t.asserts++;
-                t.trivial += regex_match(trivial, s, 0, NULL);
+                t.trivial += regex_match(trivial, s, 0, NULL) || is_tautology(s);
             } else {
                 struct span c = span_trim(s);
                 t.code += !(c.n <= 3 && !word_char(c.p[0])) && !span_eqs(c, "pass") && !span_eqs(c, "return") && !span_eqs(c, "return;") && !span_eqs(c, "end");

@@ -67,6 +67,8 @@ static struct {
 
 static void check_added(struct rules_state *st);
 static void check_removed(struct rules_state *st);
+static void check_added_in_old_tests(struct rules_state *st);
+static void check_added_where_removed(struct rules_state *st);
 
 static const struct {
     const char *name;
@@ -74,6 +76,10 @@ static const struct {
 } checks[] = {
     { "added", check_added },                      /* an added line matches a pattern */
     { "removed", check_removed },                  /* a removed line matches, and fewer lines of the file do than before */
+    { "added-in-old-tests", check_added_in_old_tests }, /* an added line, within a test that was there */
+    { "added-where-removed", check_added_where_removed }, /* an added line in a file that lost a line of the same pattern */
+    { "test-data-removed", check_test_data_removed },
+    { "test-input-changed", check_test_input_changed },
     { "test-deleted", check_test_deleted },
     { "test-emptied", check_test_emptied },
     { "asserts-fall", check_asserts_fall },
@@ -276,6 +282,43 @@ static void check_added(struct rules_state *st)
         if (!rule_applies(st->rule, v))
             continue;
         for (size_t k = 0; k < v->new.n; k++)
+            if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text)) {
+                struct span s = span_trim(v->new.items[k].text);
+                rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
+            }
+    }
+}
+
+static void check_added_in_old_tests(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!rule_applies(st->rule, v))
+            continue;
+        for (size_t k = 0; k < v->new_tests.n; k++) {
+            const struct test_case *t = &v->new_tests.items[k];
+            if (!tests_by_name(&v->old_tests, t->name))
+                continue;
+            size_t from = t->first ? t->first - 1 : 0; /* its decorator too */
+            for (size_t x = from; x < t->end; x++)
+                if (v->new.items[x].changed && rule_matches(st->rule, v, v->new.items[x].text)) {
+                    struct span s = span_trim(v->new.items[x].text);
+                    rule_fire(st, v, NULL, x + 1, "test '%.*s': %s: %.*s", (int)t->name.n, t->name.p, message_of(st->rule), (int)(s.n < 120 ? s.n : 120), s.p);
+                }
+        }
+    }
+}
+
+static void check_added_where_removed(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        bool lost = false;
+        if (!rule_applies(st->rule, v))
+            continue;
+        for (size_t k = 0; k < v->old.n; k++)
+            lost |= v->old.items[k].changed && rule_matches(st->rule, v, v->old.items[k].text);
+        for (size_t k = 0; lost && k < v->new.n; k++)
             if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text)) {
                 struct span s = span_trim(v->new.items[k].text);
                 rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
