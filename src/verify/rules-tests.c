@@ -1,4 +1,5 @@
 /* Checks on tests: deleted, emptied, weakened, commented out, made unreachable. */
+#include "base/path.h"
 #include "verify/rules-internal.h"
 
 /* Is a test of this name among the new tests of any file, more often than among the old? */
@@ -39,7 +40,9 @@ void check_test_deleted(struct rules_state *st)
             rule_fire(st, v, NULL, 0, "a test file was deleted");
             continue;
         }
-        if (f->kind == RULE_FILE_RENAMED && f->old_path && path_classify(f->old_path) == PATH_TEST && path_classify(f->path) != PATH_TEST)
+        if (f->kind == RULE_FILE_RENAMED && f->old_path &&
+            ((path_classify(f->old_path) == PATH_TEST && path_classify(f->path) != PATH_TEST) ||
+             (path_classify(path_base(f->old_path)) == PATH_TEST && path_classify(path_base(f->path)) != PATH_TEST)))
             rule_fire(st, v, NULL, 0, "a test file was renamed from %s so that test runners no longer find it", f->old_path);
         for (size_t k = 0; k < v->old_tests.n; k++) {
             const struct test_case *t = &v->old_tests.items[k];
@@ -78,6 +81,11 @@ void check_test_emptied(struct rules_state *st)
         if (v->file->kind == RULE_FILE_MODIFIED && v->class == PATH_TEST && v->old_tests.n && v->new.n <= 1 && v->file->new_text.n < 4)
             rule_fire(st, v, NULL, 0, "a test file was emptied");
     }
+}
+
+static bool checks_something(const struct lang *l, const struct regex *assertion, struct span s)
+{
+    return !is_comment(l, s) && regex_match(assertion, s, 0, NULL) && !regex_match(lang_regex(l->trivial), s, 0, NULL) && !is_tautology(s);
 }
 
 /* Assertions outside of named tests: in helpers, fixtures, classes that others inherit. */
@@ -120,12 +128,12 @@ void check_asserts_fall(struct rules_state *st)
             continue;
         size_t had = 0, has = 0, gone = 0;
         for (size_t k = 0; k < v->old.n; k++) {
-            bool is = !is_comment(v->lang, v->old.items[k].text) && regex_match(a, v->old.items[k].text, 0, NULL);
+            bool is = checks_something(v->lang, a, v->old.items[k].text);
             had += is;
             gone += is && v->old.items[k].changed;
         }
         for (size_t k = 0; k < v->new.n; k++)
-            has += !is_comment(v->lang, v->new.items[k].text) && regex_match(a, v->new.items[k].text, 0, NULL);
+            has += checks_something(v->lang, a, v->new.items[k].text);
         if (has < had && gone)
             rule_fire(st, v, NULL, 0, "%zu checks where there were %zu", has, had);
     }
@@ -236,7 +244,7 @@ static void without_literals(struct span s, struct buf *out)
             buf_addc(out, '#');
             i = k + 1;
         } else if ((c >= '0' && c <= '9') && !in_word) {
-            while (i < s.n && (word_char(s.p[i]) || s.p[i] == '.'))
+            while (i < s.n && (word_char(s.p[i]) || s.p[i] == '.' || ((s.p[i] == '-' || s.p[i] == '+') && (s.p[i - 1] == 'e' || s.p[i - 1] == 'E'))))
                 i++;
             if (out->n && out->p[out->n - 1] == '-')
                 buf_truncate(out, out->n - 1);
