@@ -164,6 +164,22 @@ int sandbox_list(struct sandbox *sb, const char *path, unsigned flags, size_t ma
     return rc;
 }
 
+/* "./a.c:1:x" and "a.c:1:x" mean the same; models and people expect the second. */
+static void strip_dot(struct buf *out, size_t from)
+{
+    size_t to = from;
+    for (size_t at = from; at < out->n;) {
+        const char *nl = memchr(out->p + at, '\n', out->n - at);
+        size_t end = nl ? (size_t)(nl - out->p) + 1 : out->n, start = at;
+        if (end - at > 2 && out->p[at] == '.' && out->p[at + 1] == '/')
+            start += 2;
+        memmove(out->p + to, out->p + start, end - start);
+        to += end - start;
+        at = end;
+    }
+    buf_truncate(out, to);
+}
+
 /* Keep the first `max` lines. */
 static void cut_lines(struct buf *out, size_t from, size_t max, bool *truncated)
 {
@@ -240,7 +256,8 @@ int sandbox_search(struct sandbox *sb, const struct sandbox_search *s, struct bu
             buf_truncate(out, out->n - 1);
     }
     cut_lines(out, from, max, &more);
-    /* "./a.c:1:x" and "a.c:1:x" mean the same; models and people expect the second. */
+    if (out->n > from)
+        strip_dot(out, from);
     if (truncated)
         *truncated = more;
     return 0;

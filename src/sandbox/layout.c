@@ -142,17 +142,22 @@ int identity_of(const char *workspace, struct identity *out, struct err *e)
 {
     struct stat st;
     *out = (struct identity){ .mapped = geteuid() == 0, .inside_uid = geteuid(), .inside_gid = getegid() };
+    out->disk_uid = out->inside_uid;
+    out->disk_gid = out->inside_gid;
     if (out->mapped) {
         if (workspace && stat(workspace, &st) < 0)
             return err_sys(e, "cannot open the workspace '%s'", workspace);
-        out->inside_uid = workspace && st.st_uid < IDENTITY_COUNT ? st.st_uid : 0;
-        out->inside_gid = workspace && st.st_gid < IDENTITY_COUNT ? st.st_gid : 0;
+        out->disk_uid = workspace && st.st_uid < IDENTITY_COUNT ? st.st_uid : 0;
+        out->disk_gid = workspace && st.st_gid < IDENTITY_COUNT ? st.st_gid : 0;
+        out->inside_uid = out->disk_uid ? out->disk_uid : IDENTITY_FOR_ROOT;
+        out->inside_gid = out->disk_gid ? out->disk_gid : IDENTITY_FOR_ROOT;
     }
     out->uid = out->mapped ? IDENTITY_BASE + out->inside_uid : out->inside_uid;
     out->gid = out->mapped ? IDENTITY_BASE + out->inside_gid : out->inside_gid;
     struct passwd pw, *found = NULL;
     char space[4096];
-    (void)getpwuid_r(out->inside_uid, &pw, space, sizeof space, &found);
+    if (!out->mapped || out->disk_uid) /* whose number it is on this machine; root's has no name inside */
+        (void)getpwuid_r(out->disk_uid, &pw, space, sizeof space, &found);
     const char *home = getenv("HOME");
     if (!home || home[0] != '/' || !home[1])
         home = found ? found->pw_dir : "/home/user";
@@ -171,8 +176,8 @@ int sandbox_identity(const char *workspace, uid_t *uid, gid_t *gid, struct err *
     if (r < 0)
         return r;
     /* Layers on disk are mounted with identities mapped back: what is made inside belongs to the workspace's owner. */
-    *uid = id.inside_uid;
-    *gid = id.inside_gid;
+    *uid = id.disk_uid;
+    *gid = id.disk_gid;
     return 0;
 }
 
@@ -397,8 +402,9 @@ int layout_overlay_options(const struct sandbox_overlay *o, const char *home, st
         buf_adds(options, ",upperdir=");
         r = layer_name(o->upper, false, home, options, dirs, e);
         if (r >= 0) {
+            const char *work = o->work && on_tmpfs(o->work) == on_tmpfs(o->upper) ? o->work : "tmpfs";
             buf_adds(options, ",workdir=");
-            r = layer_name(o->work ? o->work : "tmpfs", true, home, options, dirs, e);
+            r = layer_name(work, true, home, options, dirs, e);
         }
     }
     if (r < 0)
@@ -419,7 +425,7 @@ int layout_prepare_upper(const struct sandbox_overlay *o, const char *workspace,
         return err_sys(e, "cannot open the workspace '%s'", workspace);
     if (chmod(o->upper, st.st_mode & 0777) < 0)
         return err_sys(e, "cannot prepare the layer '%s'", o->upper);
-    if (id->mapped && (chown(o->upper, id->inside_uid, id->inside_gid) < 0 || chown(o->work, id->inside_uid, id->inside_gid) < 0))
+    if (id->mapped && (chown(o->upper, id->disk_uid, id->disk_gid) < 0 || chown(o->work, id->disk_uid, id->disk_gid) < 0))
         return err_sys(e, "cannot prepare the layer '%s'", o->upper);
     return 0;
 }

@@ -179,23 +179,66 @@ static int write_map(pid_t pid, const char *name, const char *text, struct err *
     return 0;
 }
 
-static void map_line(char *out, size_t size, const struct identity *id, unsigned inside, unsigned host)
-{
-    if (!id->mapped)
-        (void)snprintf(out, size, "%u %u 1\n", inside, host);
-    else
-        (void)snprintf(out, size, "0 %u %u\n", IDENTITY_BASE, IDENTITY_COUNT);
-}
-
 static int map_identities(pid_t pid, const struct identity *id, struct err *e)
 {
     char uids[64], gids[64];
-    map_line(uids, sizeof uids, id, id->inside_uid, id->uid);
-    map_line(gids, sizeof gids, id, id->inside_gid, id->gid);
+    if (id->mapped) {
+        (void)snprintf(uids, sizeof uids, "0 %u %u\n", IDENTITY_BASE, IDENTITY_COUNT);
+        (void)snprintf(gids, sizeof gids, "%s", uids);
+    } else {
+        (void)snprintf(uids, sizeof uids, "%u %u 1\n", (unsigned)id->inside_uid, (unsigned)id->uid);
+        (void)snprintf(gids, sizeof gids, "%u %u 1\n", (unsigned)id->inside_gid, (unsigned)id->gid);
+    }
     int r = id->mapped ? 0 : write_map(pid, "setgroups", "deny", e);
     if (r >= 0)
         r = write_map(pid, "uid_map", uids, e);
     return r >= 0 ? write_map(pid, "gid_map", gids, e) : r;
+}
+
+/* Numbers on disk to host identities: one to one, but that 0 and IDENTITY_FOR_ROOT have changed places. */
+static void disk_map(char *out, size_t size, bool swap)
+{
+    const unsigned b = IDENTITY_BASE, r = IDENTITY_FOR_ROOT;
+    if (swap)
+        (void)snprintf(out, size, "0 %u 1\n1 %u %u\n%u %u 1\n%u %u %u\n", b + r, b + 1, r - 1, r, b, r + 1, b + r + 1, IDENTITY_COUNT - r - 1);
+    else
+        (void)snprintf(out, size, "0 %u %u\n", b, IDENTITY_COUNT);
+}
+
+/* A user namespace that nothing runs in: the kernel takes the mapping of identity-mapped mounts from one. */
+static int disk_userns(const struct identity *id, struct err *e)
+{
+    int hold[2];
+    char text[160], path[64];
+    if (pipe2(hold, O_CLOEXEC) < 0)
+        return err_sys(e, "cannot make a pipe");
+    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, 0);
+    if (pid == 0) {
+        char byte;
+        (void)close(hold[1]);
+        (void)!read(hold[0], &byte, 1);
+        _exit(0);
+    }
+    fd_close(&hold[0]);
+    int r = pid < 0 ? err_sys(e, "cannot make a user namespace") : 0;
+    if (r >= 0) {
+        disk_map(text, sizeof text, id->disk_uid == 0);
+        r = write_map(pid, "uid_map", text, e);
+    }
+    if (r >= 0) {
+        disk_map(text, sizeof text, id->disk_gid == 0);
+        r = write_map(pid, "gid_map", text, e);
+    }
+    if (r >= 0) {
+        (void)snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+        r = open(path, O_RDONLY | O_CLOEXEC);
+        if (r < 0)
+            r = err_sys(e, "cannot open a user namespace");
+    }
+    fd_close(&hold[1]);
+    if (pid > 0)
+        (void)waitpid(pid, NULL, 0);
+    return r;
 }
 
 int native_spawn(const struct identity *id, struct cgroup *cg, struct started *out, int *userns, struct err *e)
@@ -237,13 +280,6 @@ int native_spawn(const struct identity *id, struct cgroup *cg, struct started *o
     int r = map_identities(pid, id, e);
     if (r >= 0 && cgroup_enter(cg, pid) < 0)
         r = err_sys(e, "cannot put the sandbox into its cgroup");
-    if (r >= 0 && id->mapped) {
-        char path[64];
-        (void)snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-        *userns = open(path, O_RDONLY | O_CLOEXEC);
-        if (*userns < 0)
-            r = err_sys(e, "cannot open the sandbox's user namespace");
-    }
     if (r >= 0 && write(go_write, "g", 1) != 1)
         r = err_sys(e, "cannot start the helper");
     if (r < 0) {
@@ -251,6 +287,12 @@ int native_spawn(const struct identity *id, struct cgroup *cg, struct started *o
         (void)waitpid(pid, NULL, 0);
         fd_close(&pidfd);
         return r;
+    }
+    if (id->mapped && (*userns = disk_userns(id, e)) < 0) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        fd_close(&pidfd);
+        return -(int)e->kind;
     }
     *out = (struct started){ pid, pidfd, take_fd(&ours) };
     return 0;

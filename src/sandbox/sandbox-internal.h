@@ -11,13 +11,19 @@
 #include "sandbox/helper/wire.h"
 #include "sandbox/sandbox.h"
 
-/* Who the inside is. Started as root, a block of 65536 host identities that nobody else uses; else ourselves. */
+/*
+ * Who the inside is. Ourselves, and nobody else; or, started as root, a block of 65536 host identities that nobody
+ * else uses. The inside is never number 0, not even by name: programs that find themselves root try what root may
+ * (tar restores owners, servers refuse to run). A workspace of root's is seen there as number 1000's, by identity-mapped
+ * mounts; what is written there belongs, on disk, to the workspace's owner.
+ */
 #define IDENTITY_BASE 0x70000000u /* 1879048192: above what distributions and systemd hand out */
 #define IDENTITY_COUNT 65536u
+#define IDENTITY_FOR_ROOT 1000u /* number 0 on disk is this one inside, and the reverse */
 struct identity {
     bool mapped;      /* started as root: inside id N is host id IDENTITY_BASE + N */
-    uid_t uid, inside_uid; /* as the host and as the inside see it */
-    gid_t gid, inside_gid;
+    uid_t uid, inside_uid, disk_uid; /* as the host sees it, as the inside does, and on disk */
+    gid_t gid, inside_gid, disk_gid;
     char name[64];
     char home[256];
 };

@@ -326,28 +326,29 @@ static void spill_begin(struct job *j)
     j->truncated = true;
 }
 
-/* Output of a command that is to be kept within cap bytes: false when it must not be streamed any more. */
-static bool keep(struct job *j, const char *p, size_t n)
+/* Output of a command that is kept within cap bytes; returns how many of these n are still streamed. */
+static size_t keep(struct job *j, const char *p, size_t n)
 {
-    if (j->kept + n <= j->cap && !j->truncated) {
-        memcpy(j->keep + j->kept, p, n);
-        j->kept += n;
-        return true;
-    }
+    size_t streamed = 0;
     if (!j->truncated) {
+        streamed = j->cap - j->kept < n ? j->cap - j->kept : n;
+        memcpy(j->keep + j->kept, p, streamed);
+        j->kept += streamed;
+        if (streamed == n)
+            return n;
         spill_begin(j);
-        j->ring = j->kept % j->cap;
+        p += streamed;
+        n -= streamed;
     }
     if (j->spill >= 0 && j->spilled + n <= WIRE_SPILL_MAX && write(j->spill, p, n) == (ssize_t)n)
         j->spilled += n;
-    for (size_t at = 0; at < n;) {
+    for (size_t at = 0; at < n;) { /* from here on a ring of the last cap bytes */
         size_t part = j->cap - j->ring < n - at ? j->cap - j->ring : n - at;
         memcpy(j->keep + j->ring, p + at, part);
         j->ring = (j->ring + part) % j->cap;
-        j->kept = j->kept + part > j->cap ? j->cap : j->kept + part;
         at += part;
     }
-    return false;
+    return streamed;
 }
 
 void job_output(struct job *j, int stream)
@@ -363,8 +364,9 @@ void job_output(struct job *j, int stream)
         return;
     }
     j->total += (uint64_t)n;
-    if (!j->cap || keep(j, chunk, (size_t)n))
-        reply(j->id, WIRE_DATA, stream + 1, 0, 0, chunk, (size_t)n, -1);
+    size_t streamed = j->cap ? keep(j, chunk, (size_t)n) : (size_t)n;
+    if (streamed)
+        reply(j->id, WIRE_DATA, stream + 1, 0, 0, chunk, streamed, -1);
 }
 
 static void send_tail(struct job *j)
