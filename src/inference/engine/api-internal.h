@@ -8,12 +8,14 @@
 #include "inference/engine/api.h"
 
 struct evhttp;
+struct evhttp_bound_socket;
 struct evhttp_request;
 
 struct api {
     struct loop *loop;
     struct api_options options;
     struct evhttp *http;
+    struct evhttp_bound_socket *listener;
     struct worker *worker; /* NULL while the model loads */
     double loaded;
     size_t active;

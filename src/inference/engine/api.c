@@ -147,12 +147,14 @@ static void on_props(struct api *a, struct evhttp_request *req)
 
 static void on_status(struct api *a, struct evhttp_request *req)
 {
+    long long idle_ms = (long long)(a->active ? 0 : clock_ms() - a->used_ms);
+    a->used_ms = clock_ms(); /* who asks is about to use it: it must not end of idleness now */
     AUTO(buf) struct buf b = BUF_INIT(16 << 10);
     buf_addf(&b, "{\"version\":\"%s\",\"pid\":%d,\"ready\":%s,\"loaded\":%d.%02d,\"active\":%zu,\"threads\":%d,\"threads_default\":%d,\"model\":",
              STEAD_VERSION, (int)getpid(), a->worker ? "true" : "false", (int)a->loaded, (int)(a->loaded * 100) % 100, a->active,
              a->worker ? worker_threads(a->worker) : a->options.threads, a->options.threads);
     buf_add_json(&b, span_of(a->options.model));
-    buf_addf(&b, ",\"idle_ms\":%lld}", (long long)(a->active ? 0 : clock_ms() - a->used_ms));
+    buf_addf(&b, ",\"idle_ms\":%lld}", idle_ms);
     api_send(req, 200, &b);
 }
 
@@ -290,7 +292,8 @@ int api_create(struct loop *loop, int fd, const struct api_options *options, str
     evhttp_set_max_headers_size(a->http, HEADERS_MAX);
     evhttp_set_max_body_size(a->http, BODY_MAX);
     evhttp_set_timeout(a->http, CONNECTION_TIMEOUT_S);
-    if (!evhttp_accept_socket_with_handle(a->http, fd)) {
+    a->listener = evhttp_accept_socket_with_handle(a->http, fd);
+    if (!a->listener) {
         api_destroy(a);
         return err_set(e, ERR_IO, "cannot accept connections on the socket");
     }
@@ -305,6 +308,14 @@ void api_destroy(struct api *a)
     if (a->http)
         evhttp_free(a->http);
     free(a);
+}
+
+void api_close(struct api *a)
+{
+    if (a && a->listener)
+        evhttp_del_accept_socket(a->http, a->listener);
+    if (a)
+        a->listener = NULL;
 }
 
 void api_loading(struct api *a, double done)

@@ -41,6 +41,7 @@ struct api_options {
 int api_create(struct loop *loop, int fd, const struct api_options *options, struct api **out, struct err *e) WARN_UNUSED;
 void api_destroy(struct api *a); /* after worker_destroy: no job may be left */
 
+void api_close(struct api *a); /* no new connections: whoever looks for an engine must not find one that is ending */
 void api_loading(struct api *a, double done);
 void api_ready(struct api *a, struct worker *w);
 

@@ -40,7 +40,7 @@ struct engine {
     struct worker_options worker_options;
     struct api_options api_options;
     const char *socket, *log, *failed, *measure;
-    bool detach;
+    bool detach, bound;
     int64_t idle_ms; /* 0: for ever */
     bool with_parent;
     struct loop *loop;
@@ -180,6 +180,28 @@ static int bind_socket(const char *path, int *out, struct err *e)
     return 0;
 }
 
+static void report_failure(const struct engine *g, const struct err *why)
+{
+    struct err ignored = ERR_INIT;
+    AUTO(buf) struct buf b = BUF_INIT(4096);
+    if (!g->failed)
+        return;
+    buf_addf(&b, "%s\n%s\n", why->text, why->hint);
+    if (file_write_atomic(g->failed, buf_span(&b), 0600, false, &ignored) < 0)
+        log_error("%s", ignored.text);
+}
+
+/* First the name goes, then the listener: nobody finds an engine that is ending. */
+static void begin_end(struct engine *g)
+{
+    if (!g->done && g->bound)
+        (void)unlink(g->socket);
+    g->bound = false;
+    api_close(g->api);
+    g->done = true;
+    loop_wake(g->loop);
+}
+
 static void on_loading(void *ctx, double done)
 {
     struct engine *g = ctx;
@@ -199,8 +221,8 @@ static void on_failed(void *ctx, const struct err *why)
 {
     struct engine *g = ctx;
     g->failure = *why;
-    g->done = true;
-    loop_wake(g->loop);
+    report_failure(g, why);
+    begin_end(g);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -208,8 +230,7 @@ static void on_signal(void *ctx, int signo)
     struct engine *g = ctx;
     if (signo == SIGHUP && !g->with_parent)
         return; /* the terminal of whoever started us is not ours */
-    g->done = true;
-    loop_wake(g->loop);
+    begin_end(g);
 }
 
 static void on_idle_check(void *ctx)
@@ -218,15 +239,12 @@ static void on_idle_check(void *ctx)
     if (api_active(g->api) || clock_ms() - api_last_used_ms(g->api) < g->idle_ms)
         return;
     log_info("idle: stopping");
-    g->done = true;
-    loop_wake(g->loop);
+    begin_end(g);
 }
 
 static void on_stop(void *ctx)
 {
-    struct engine *g = ctx;
-    g->done = true;
-    loop_wake(g->loop);
+    begin_end(ctx);
 }
 
 /* Twice LOG_MAX bytes at most: the file and its predecessor. */
@@ -281,17 +299,6 @@ static int serve(struct engine *g, int fd, struct err *e)
     return 0;
 }
 
-static void report_failure(const struct engine *g, const struct err *why)
-{
-    struct err ignored = ERR_INIT;
-    AUTO(buf) struct buf b = BUF_INIT(4096);
-    if (!g->failed)
-        return;
-    buf_addf(&b, "%s\n%s\n", why->text, why->hint);
-    if (file_write_atomic(g->failed, buf_span(&b), 0600, false, &ignored) < 0)
-        log_error("%s", ignored.text);
-}
-
 int main(int argc, char **argv)
 {
     struct err e = ERR_INIT;
@@ -331,7 +338,7 @@ int main(int argc, char **argv)
         return rc < 0 ? 1 : 0;
     }
     rc = bind_socket(g.socket, &fd, &e);
-    bool bound = rc == 0;
+    g.bound = rc == 0;
     if (rc == 0 && g.detach)
         rc = detach(&e);
     if (rc == 0)
@@ -339,14 +346,15 @@ int main(int argc, char **argv)
     worker_destroy(g.worker);
     api_destroy(g.api);
     loop_destroy(g.loop);
-    if (bound)
+    if (g.bound)
         (void)unlink(g.socket);
     if (rc < 0) {
         (void)fprintf(stderr, "stead-engine: %s\n", e.text);
         if (e.hint[0])
             (void)fprintf(stderr, "       try: %s\n", e.hint);
         log_error("%s", e.text);
-        report_failure(&g, &e);
+        if (!g.failure.kind)
+            report_failure(&g, &e);
         return 1;
     }
     return 0;
