@@ -322,7 +322,7 @@ static int take_file(struct reader *r, int at, int upper, const char *path, enum
     if (side_read(r->base, path, SIDE_HASH, NULL, INT64_MAX / 2, &base, &base_st, base_what, r->e) < 0)
         return side_error(r, path);
     rc = side_read(at, path, SIDE_KEEP | SIDE_FORCE, r->c->content, CHANGE_FILE_BYTES, &now, NULL, &what, &e);
-    if (rc < 0 && e.kind == ERR_IO && e.sys == ENOSPC) {
+    if (rc < 0 && (e.sys == ENOSPC || e.sys == EDQUOT)) {
         *r->e = e;
         return side_error(r, path);
     }
