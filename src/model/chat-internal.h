@@ -25,7 +25,8 @@ struct chat {
     struct endpoint *ep;
     const struct dialect *dialect;
     struct arena arena; /* copies of the options */
-    struct span instructions;
+    struct span given;        /* the system prompt as the caller gave it */
+    struct span instructions; /* as it is sent: with the tools behind it where they go as text */
     struct chat_tool *tools;
     size_t ntools;
     struct sampling sampling;

@@ -11,6 +11,7 @@
 #include "model/chat-internal.h"
 #include "model/row.h"
 #include "model/schema.h"
+#include "model/text-tools.h"
 
 #define REPLY_DEFAULT_TOKENS 4096 /* a whole file of a few hundred lines */
 #define RESULT_LIMIT_BYTES (16u << 20)
@@ -60,6 +61,13 @@ static int write_head(struct chat *c, struct err *e)
         return nomem(e);
     for (size_t i = 0; i < c->ntools; i++)
         list[i] = c->tools[i].sent;
+    AUTO(buf) struct buf with_tools = BUF_INIT(CHAT_MAX_BYTES);
+    bool in_text = !c->behaviour.tools && c->ntools;
+    if (in_text && !text_tools_head(c->given, list, c->ntools, &with_tools)) {
+        free(list);
+        return nomem(e);
+    }
+    c->instructions = in_text ? span_of(arena_span(&c->arena, buf_span(&with_tools))) : c->given;
     struct head h = { .model = c->ep->model, .instructions = c->instructions, .tools = list, .ntools = c->behaviour.tools ? c->ntools : 0,
                       .sampling = &c->sampling, .behaviour = &c->behaviour, .max_tokens = c->max_tokens };
     buf_reset(&c->wire.bytes);
@@ -86,7 +94,20 @@ static bool add_escaped(struct buf *out, struct span s)
 
 static int write_message(struct chat *c, const struct message *m, struct err *e);
 
+static int write_escaped(struct chat *c, const struct message *m, struct err *e);
+
 int chat_write(struct chat *c, const struct message *m, struct err *e)
+{
+    AUTO(buf) struct buf text = BUF_INIT(CHAT_MAX_BYTES);
+    struct message plain;
+    if (c->behaviour.tools || !text_tools_message(m, &text, &plain))
+        return write_escaped(c, m, e);
+    if (text.failed)
+        return err_set(e, ERR_LIMIT, "the conversation is longer than %u MiB", CHAT_MAX_BYTES >> 20);
+    return write_escaped(c, &plain, e);
+}
+
+static int write_escaped(struct chat *c, const struct message *m, struct err *e)
 {
     if (!c->behaviour.escape_control || m->role == MESSAGE_ASSISTANT || m->role == MESSAGE_IMAGE || span_find(m->text, SPAN("<|")) < 0)
         return write_message(c, m, e);
@@ -234,7 +255,7 @@ int chat_create(struct loop *loop, struct endpoint *ep, const struct chat_option
     arena_init(&c->arena, 8u << 20);
     buf_init(&c->wire.bytes, CHAT_MAX_BYTES);
     buf_init(&c->note, 64 << 10);
-    c->instructions = span_of(arena_span(&c->arena, o->instructions));
+    c->given = span_of(arena_span(&c->arena, o->instructions));
     const struct model_row *row = model_row_for(ep->model);
     c->sampling = o->sampling ? *o->sampling : row->sampling;
     int64_t window = ep->profile->context_tokens ? ep->profile->context_tokens : ep->context_tokens;
@@ -347,7 +368,8 @@ struct span chat_prefix(struct chat *c)
 
 static int read_messages(const struct dialect *d, struct span bytes, struct arena *arena, struct message **m, size_t *n, int *open, struct err *e)
 {
-    return d->read(bytes, arena, m, n, open, e);
+    int rc = d->read(bytes, arena, m, n, open, e);
+    return rc < 0 ? rc : text_tools_read(arena, m, n, e);
 }
 
 /* Calls at the end of a saved conversation whose results are not in it. */
@@ -412,6 +434,8 @@ static int write_all_messages(struct chat *c, struct message *m, size_t n, struc
         struct message w = m[i];
         if (w.role == MESSAGE_USER && i == 0 && c->system_in_user && span_starts(w.text, c->instructions.p))
             w.text = span_sub(w.text, c->instructions.n + 2, w.text.n);
+        else if (w.role == MESSAGE_USER && i == 0 && c->system_in_user && c->given.n && span_starts(w.text, c->given.p))
+            w.text = span_sub(w.text, c->given.n + 2, w.text.n); /* written before the tools moved into the prompt */
         struct said_call calls[CHAT_MAX_CALLS];
         if (w.role == MESSAGE_ASSISTANT) {
             size_t k = 0;

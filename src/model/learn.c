@@ -25,6 +25,7 @@ static bool no_extended(struct behaviour *b)
 static bool no_sampling(struct behaviour *b) { return set_bool(&b->sampling_refused, true); }
 static bool newer_limit(struct behaviour *b) { return set_bool(&b->max_completion_tokens, true); }
 static bool older_limit(struct behaviour *b) { return set_bool(&b->max_completion_tokens, false); }
+static bool tools_as_text(struct behaviour *b) { return set_bool(&b->tools, false); }
 static bool nine_ids(struct behaviour *b) { return set_bool(&b->nine_char_ids, true); }
 static bool object_args(struct behaviour *b) { return set_bool(&b->object_args, true); }
 static bool string_args(struct behaviour *b) { return set_bool(&b->object_args, false); }
@@ -60,6 +61,11 @@ static const struct {
     bool (*apply)(struct behaviour *b);
     const char *what;
 } rows[] = {
+    { "does not support tools", NULL, tools_as_text, "the model's template knows no tools: they are described in the prompt" },
+    { "unable to generate parser for this template", NULL, tools_as_text, "the model's template knows no tools: they are described in the prompt" },
+    { "tool use is not supported", NULL, tools_as_text, "the server knows no tools: they are described in the prompt" },
+    { "tools param requires --jinja", NULL, tools_as_text, "the server was started without templates: tools are described in the prompt" },
+    { "tool-call-parser", NULL, tools_as_text, "the server was started without tools: they are described in the prompt" },
     { "stream_options", NULL, no_stream_usage, "the server refuses stream_options: left out" },
     { "max_completion_tokens", "max_tokens", newer_limit, "the server wants max_completion_tokens" },
     { "max_completion_tokens", NULL, older_limit, "the server wants max_tokens" },

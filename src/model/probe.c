@@ -170,7 +170,9 @@ static void check_tools(struct probe *p, struct profile_check *out)
     } else if (rc >= 0 && r.ncalls) {
         p->called = true;
         p->call_source = r.calls[0].source;
-        if (r.calls[0].source == CALL_NATIVE)
+        if (!p->ep->profile->behaviour.tools)
+            say(p, out, CHECK_ADAPTED, "the server or the model's template knows no tools: stead describes them in the prompt, and the model uses them");
+        else if (r.calls[0].source == CALL_NATIVE)
             say(p, out, CHECK_OK, "the model calls tools and the server reports the calls properly");
         else
             say(p, out, CHECK_ADAPTED, "the model calls tools, but the server leaves the calls in the text: stead reads them there");

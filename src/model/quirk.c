@@ -11,6 +11,7 @@ static const struct field when_fields[] = {
     { "server", FIELD_STRINGS, FIELD(quirk_when, server), 0, 0, 16, "kinds of server" },
     { "model", FIELD_STRINGS, FIELD(quirk_when, model), 0, 0, 32, "parts of the model's name" },
     { "template", FIELD_STRINGS, FIELD(quirk_when, template), 0, 0, 16, "texts in the chat template" },
+    { "template_lacks", FIELD_STRINGS, FIELD(quirk_when, template_lacks), 0, 0, 16, "texts of which the chat template has none" },
     { "version_before", FIELD_STRING, FIELD(quirk_when, version_before), 0, 1, 64, "the first version without it" },
     { "version_from", FIELD_STRING, FIELD(quirk_when, version_from), 0, 1, 64, "the first version with it" },
     { 0 },
@@ -100,6 +101,8 @@ bool quirk_holds(const struct quirk *q, const struct endpoint *ep)
     for (size_t i = 0; i < w->server.len; i++)
         kind |= !strcmp(w->server.items[i], server_kind_name(ep->server));
     if (!kind || (w->model.len && !part_of(&w->model, ep->model)) || (w->template.len && !part_of(&w->template, ep->chat_template)))
+        return false;
+    if (w->template_lacks.len && (!*ep->chat_template || part_of(&w->template_lacks, ep->chat_template)))
         return false;
     if ((w->version_before || w->version_from) && !*ep->version)
         return false; /* unknown is not old */

@@ -2,10 +2,11 @@
  * quirk - one known deviation and its remedy: a row in data/quirks/, a condition and a change of behaviour.
  *
  * {"name", "row" (of docs/design/quirks.md), "says" (for a person), "evidence": [...],
- *  "when": {"server": [kinds], "model": [parts of names], "template": [texts], "version_before", "version_from"},
+ *  "when": {"server": [kinds], "model": [parts of names], "template": [texts], "template_lacks": [texts], "version_before", "version_from"},
  *  "then": {members of struct behaviour}}
  *
- * Every condition that is given must hold; of a list one item is enough. A row is applied before what a
+ * Every condition that is given must hold; of a list one item is enough (template_lacks: none of them
+ * in a template that the server shows). A row is applied before what a
  * probe measured: measurement wins.
  */
 #ifndef STEAD_MODEL_QUIRK_H
@@ -14,7 +15,7 @@
 #include "model/profile.h"
 
 struct quirk_when {
-    struct strings server, model, template;
+    struct strings server, model, template, template_lacks;
     const char *version_before, *version_from;
 };
 

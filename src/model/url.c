@@ -67,6 +67,8 @@ static int parse_socket(const char *text, struct span sock, struct span path, st
 {
     if (!sock.n || !unescape(sock, u->socket, sizeof u->socket) || u->socket[0] != '/')
         return bad(e, text, "the socket needs an absolute path");
+    if (strstr(u->socket, ":/"))
+        return bad(e, text, "the path of the socket holds ':/', which begins the path of the API");
     if (strlen(u->socket) >= 108)
         return bad(e, text, "the path of a unix socket is at most 107 bytes long");
     if (!set_paths(u, path) || !set(u->origin, "http://localhost"))
@@ -98,10 +100,12 @@ static int parse_authority(const char *text, struct span auth, struct url *u, st
         if (!port.n)
             return bad(e, text, "the port is missing");
     }
+    if (span_starts(auth, "[") && span_findc(host, ':') < 0)
+        return bad(e, text, "what stands in brackets is not an IPv6 address");
     if (!host.n || !set(u->host, "%.*s", (int)host.n, host.p))
         return bad(e, text, "the host is missing or too long");
     for (size_t i = 0; i < host.n; i++)
-        if ((unsigned char)host.p[i] <= ' ' || host.p[i] == 0x7f || strchr("\"<>\\^`{|}", host.p[i]))
+        if ((unsigned char)host.p[i] <= ' ' || host.p[i] == 0x7f || strchr("\"<>\\^`{|}[]", host.p[i]))
             return bad(e, text, "the host has a character that no host name has");
     int64_t n = 0;
     if (port.n && parse_i64(port, 1, 65535, &n, e) < 0)

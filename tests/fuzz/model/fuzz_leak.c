@@ -22,7 +22,7 @@ static size_t touch(struct span s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static volatile size_t sink;
+    size_t sink = 0;
     struct arena a = ARENA_INIT(4 << 20);
     struct leak_found f;
     struct leak_in in = { { (const char *)data, size }, known, NULL, &a };
@@ -41,5 +41,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     (void)leak_find(&in, NULL, &f);
     arena_finish(&a);
-    return 0;
+    return sink == SIZE_MAX ? 1 : 0; /* so that the reads are not left out */
 }

@@ -131,6 +131,35 @@ static void resume__answers_calls_that_were_open(void **state)
     end(&f);
 }
 
+static void resume__works_where_tools_go_as_text(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_with(&f, "{\"template\":\"no such thing\",\"replies\":[{\"text\":\"Now.\\n<tool_call>\\n{\\\"name\\\": \\\"read\\\", \\\"arguments\\\": {\\\"path\\\": \\\"a.c\\\"}}\\n</tool_call>\"},"
+                   "{\"text\":\"Done.\"},{\"text\":\"Done again.\"}]}", NULL);
+    assert_false(f.ep->profile->behaviour.tools);
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
+    struct reply r;
+    struct chat *c = open_chat(&f);
+    assert_ok(chat_add_user(c, SPAN("Go."), &f.e), &f.e);
+    assert_ok(chat_reply(c, NULL, NULL, &a, &r, &f.e), &f.e);
+    assert_int_equal(r.ncalls, 1);
+    AUTO(buf) struct buf saved = BUF_INIT(1 << 20);
+    buf_add_span(&saved, chat_prefix(c));
+    chat_destroy(c);
+    c = open_chat(&f);
+    assert_ok(chat_restore(c, buf_span(&saved), &f.e), &f.e);
+    assert_ok(chat_add_tool_result(c, r.calls[0].id, SPAN("int x;"), true, &f.e), &f.e); /* the same id after the resume */
+    turn(&f, c, NULL, 0);
+    assert_int_equal(chat_stats(c).prefix_breaks, 0);
+    turn(&f, c, "More.", 0);
+    AUTO(json) json_t *q = scripted_requests(&f.server, true, 3);
+    assert_contains(body(q, 1), "<tool_response>\\nint x;\\n</tool_response>");
+    assert_contains(body(q, 2), "More.");
+    chat_destroy(c);
+    end(&f);
+}
+
 static void resume__refuses_another_beginning(void **state)
 {
     (void)state;
@@ -313,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resume__continues_byte_for_byte),
         cmocka_unit_test(resume__answers_calls_that_were_open),
+        cmocka_unit_test(resume__works_where_tools_go_as_text),
         cmocka_unit_test(resume__refuses_another_beginning),
         cmocka_unit_test(adopt__carries_a_conversation_to_another_dialect),
         cmocka_unit_test(compact__replaces_old_results_once),

@@ -28,7 +28,7 @@ static void quirks__all_load(void **state)
         snprintf(path, sizeof path, "quirks/%s.json", q[i].name);
         assert_non_null(data_find(path).p);
         assert_true(q[i].evidence.len > 0 && q[i].row > 0);
-        assert_true(q[i].when.server.len || q[i].when.model.len || q[i].when.template.len);
+        assert_true(q[i].when.server.len || q[i].when.model.len || q[i].when.template.len || q[i].when.template_lacks.len);
     }
 }
 
@@ -110,6 +110,13 @@ static void quirk_holds__only_where_all_conditions_do(void **state)
             assert_ok(quirk_apply(&q[i], &b, &e), &e);
     assert_true(b.count_prompt);
     assert_false(b.nine_char_ids);
+    ep = (struct endpoint){ .server = SERVER_LLAMA, .model = "gemma-3-12b-it", .version = "b1", .chat_template = "{% for message in messages %}{{ message.content }}" };
+    memset(&b, 0, sizeof b);
+    b.tools = true;
+    for (size_t i = 0; i < n; i++)
+        if (quirk_holds(&q[i], &ep))
+            assert_ok(quirk_apply(&q[i], &b, &e), &e);
+    assert_false(b.tools);
 }
 
 static void version_compare__goes_by_numbers(void **state)
