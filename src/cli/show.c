@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/bind.h"
 #include "base/mem.h"
@@ -300,13 +301,29 @@ static int decide(void *ctx, const struct change *c, const struct verdict *v, st
     return 0;
 }
 
+/* Asked of a person at the terminal only. */
+static enum permit_answer permit(void *ctx, const struct permit_request *r, const char *rule)
+{
+    struct show *s = ctx;
+    char text[LINE_BYTES], why[LINE_BYTES], answer[16] = "";
+    if (!s->cli->tty || !isatty(STDIN_FILENO))
+        return PERMIT_NO;
+    end_line(s);
+    cli_outf(s->cli, "%sleaving the sandbox%s: %s %s\n  %s\n  would be remembered as: ", cli_style(s->cli, "yellow"), cli_style(s->cli, "reset"),
+             permit_kind_name(r->kind), one_line(r->what, text), one_line(r->why, why));
+    cli_outf(s->cli, "%s\nallow? [y]es, [a]lways, [n]o, ne[v]er: ", one_line(rule, text));
+    if (!fgets(answer, sizeof answer, stdin))
+        return PERMIT_NO;
+    return answer[0] == 'y' ? PERMIT_ONCE : answer[0] == 'a' ? PERMIT_ALWAYS : answer[0] == 'v' ? PERMIT_NEVER : PERMIT_NO;
+}
+
 void show_init(struct show *s, struct cli *cli)
 {
     *s = (struct show){ .cli = cli, .quiet = cli->quiet };
     s->live = (struct attempt_events){ .ctx = s, .on_request = on_request, .on_progress = on_progress, .on_text = on_text,
                                        .on_tool = on_tool, .on_tool_done = on_tool_done, .on_retry = on_retry };
     s->events = (struct task_events){ .ctx = s, .on_stage = on_stage, .on_gate_start = on_gate_start, .on_gate = on_gate,
-                                      .on_change = on_change, .decide = decide };
+                                      .on_change = on_change, .decide = decide, .permit = permit };
 }
 
 const struct attempt_events *show_live(struct show *s)

@@ -108,6 +108,7 @@ enum model_error {
     MODEL_ERR_SERVER,    /* the server failed inside (500) after the retries */
     MODEL_ERR_CANCELLED, /* by the caller */
     MODEL_ERR_LOCAL,     /* on our side: memory, missing library */
+    MODEL_ERR_GUARD,     /* the privacy guard let nothing leave */
     MODEL_ERRS
 };
 const char *model_error_name(enum model_error k); /* "context", "overload", ... */

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "base/bind.h"
+#include "base/buf.h"
 #include "base/loop.h"
 
 enum server_kind {
@@ -79,6 +80,13 @@ struct sampling {
     int64_t seed; /* -1: none is sent */
 };
 
+struct endpoint;
+/*
+ * What may leave this machine: asked with the whole body before each request to the endpoint. 0: send what was put into
+ * `out`, or the body as it is when `out` stays empty; -ERR_DENIED with a reason: nothing is sent (MODEL_ERR_GUARD).
+ */
+typedef int (*endpoint_guard_fn)(void *ctx, const struct endpoint *ep, struct span body, struct buf *out, struct err *e);
+
 struct endpoint {
     const char *name;   /* configured, or made from what was found: "llama-server", "ollama-2" */
     const char *url;    /* as given, without a trailing slash, never with a key */
@@ -102,6 +110,8 @@ struct endpoint {
     int64_t price_in_micro_usd, price_out_micro_usd;
     char problem[240];       /* why it is not ready, for a person; "" */
     char remedy[240];
+    endpoint_guard_fn guard; /* set by who routes to a hosted endpoint; NULL: none */
+    void *guard_ctx;
     struct http *http;       /* kept connection; private to model/ */
     struct url *address;     /* url taken apart */
     struct arena *arena;     /* owns the strings */

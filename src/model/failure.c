@@ -30,6 +30,7 @@ static const struct failure_row rows[MODEL_ERRS] = {
     [MODEL_ERR_SERVER] = { MODEL_ERR_SERVER, "server", true, ERR_PROTOCOL, "%s failed inside", "look at the server's log" },
     [MODEL_ERR_CANCELLED] = { MODEL_ERR_CANCELLED, "cancelled", false, ERR_CANCELLED, "the request to %s was stopped", "" },
     [MODEL_ERR_LOCAL] = { MODEL_ERR_LOCAL, "local", false, ERR_INTERNAL, "cannot ask %s", "" },
+    [MODEL_ERR_GUARD] = { MODEL_ERR_GUARD, "guard", false, ERR_DENIED, "nothing was sent to %s", "guard.* in the configuration says what may leave; `--local-only` keeps it here" },
 };
 
 const struct failure_row *failure_row(enum model_error k)

@@ -287,6 +287,20 @@ static void prove_prefix(struct chat *c)
     c->sent_hash = chat_hash(all);
 }
 
+/* The bytes that would be sent, as the guard lets them: all of them in `out`. */
+static int guard(const struct endpoint *ep, const struct span body[2], struct buf *out, struct err *e)
+{
+    AUTO(buf) struct buf whole = BUF_INIT(CHAT_MAX_BYTES);
+    buf_add_span(&whole, body[0]);
+    buf_add_span(&whole, body[1]);
+    int rc = buf_check(&whole, e);
+    if (rc == 0)
+        rc = ep->guard(ep->guard_ctx, ep, buf_span(&whole), out, e);
+    if (rc == 0 && !out->n)
+        buf_add_span(out, buf_span(&whole));
+    return rc < 0 ? rc : buf_check(out, e);
+}
+
 /* Send the conversation and wait: 0 with x->error set or MODEL_OK; negative: cancelled, memory. */
 static int exchange_run(struct exchange *x, int constrain, int64_t entered_us, struct cancel *cancel, struct err *e)
 {
@@ -298,14 +312,27 @@ static int exchange_run(struct exchange *x, int constrain, int64_t entered_us, s
         return buf_check(&tail, e);
     snprintf(path, sizeof path, "%s%s", c->ep->address->api, c->dialect->path);
     struct span body[2] = { buf_span(&c->wire.bytes), buf_span(&tail) };
-    struct http_request q = { .path = path, .headers = c->headers, .body = body, .nbody = 2, .on_data = on_data, .ctx = x };
+    size_t nbody = 2;
+    AUTO(buf) struct buf guarded = BUF_INIT(CHAT_MAX_BYTES);
+    if (c->ep->guard) {
+        int allowed = guard(c->ep, body, &guarded, e);
+        if (allowed == -ERR_DENIED) {
+            fail(x, MODEL_ERR_GUARD, e->text);
+            return 0;
+        }
+        if (allowed < 0)
+            return allowed;
+        body[0] = buf_span(&guarded);
+        nbody = 1;
+    }
+    struct http_request q = { .path = path, .headers = c->headers, .body = body, .nbody = nbody, .on_data = on_data, .ctx = x };
     x->begun_ms = x->life_ms = clock_ms();
     int rc = http_start(c->ep->http, &q, &x->t, e);
     if (rc < 0)
         return rc;
     prove_prefix(c); /* while the kernel already carries the first bytes */
     c->stats.requests++;
-    c->stats.bytes_sent += (int64_t)(body[0].n + body[1].n);
+    c->stats.bytes_sent += (int64_t)(body[0].n + (nbody > 1 ? body[1].n : 0));
     rc = wait_for_it(x, cancel, e);
     if (http_sent_us(x->t))
         c->stats.last_gap_us = c->gap_us + (http_sent_us(x->t) > entered_us ? http_sent_us(x->t) - entered_us : 0);

@@ -12,6 +12,7 @@
 #include "model/endpoint.h"
 #include "route/class.h"
 #include "route/escalate.h"
+#include "route/privacy.h"
 #include "route/route.h"
 #include "sandbox/sandbox.h"
 #include "task/task.h"
@@ -41,6 +42,9 @@ struct task {
     bool person;                 /* the route says that a person must decide */
     struct endpoint *endpoint;   /* of the running attempt */
     struct permit *permit;
+    struct privacy *privacy;     /* made when the first hosted endpoint is opened */
+    const char **seen;           /* paths that tools named */
+    size_t nseen, seen_cap;
     struct layer *layer;
     struct sandbox_spec sandbox_spec;
     struct sandbox *sandbox;
@@ -88,6 +92,11 @@ int task_escalate(struct task *t, enum escalate_cause cause, int escalations, st
                   struct err *e) WARN_UNUSED;
 /* Remember how the endpoint did, for this run and later ones. */
 void task_health(struct task *t, bool good);
+
+/* task-guard.c: what may leave for a hosted endpoint, and who is asked. task_seen is a journal_event_fn. */
+int task_guard(struct task *t, struct endpoint *ep, struct err *e) WARN_UNUSED;
+int task_permit(struct task *t, struct err *e) WARN_UNUSED;
+int task_seen(void *ctx, const struct journal_event *ev);
 
 /* task-verify.c */
 int task_gates(struct task *t, struct err *e) WARN_UNUSED;

@@ -214,6 +214,8 @@ static int open_candidate(struct task *t, int i, struct cancel *cancel, struct e
         r = open_engine(t, cancel, e);
     else
         r = open_hosted(t, configured(t, c->name), cancel, e);
+    if (r == 0 && !t->endpoint->local)
+        r = task_guard(t, t->endpoint, e);
     return r < 0 ? err_wrap(e, "endpoint '%s'", c->name) : 0;
 }
 

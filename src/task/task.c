@@ -77,6 +77,10 @@ int task_open(const struct task_spec *spec, struct task **out, struct err *e)
         r = sandbox_sweep(t->state_dir, e);
     if (r == 0)
         r = open_session(t, e);
+    if (r == 0)
+        r = task_permit(t, e);
+    if (r == 0)
+        r = journal_subscribe(spec->journal, task_seen, t, e);
     if (r < 0) {
         task_close(t);
         return r;
@@ -136,6 +140,7 @@ void task_close(struct task *t)
 {
     if (!t)
         return;
+    journal_unsubscribe(t->spec.journal, task_seen, t);
     attempt_destroy(t->attempt);
     sandbox_destroy(t->sandbox);
     change_destroy(t->change);
@@ -145,6 +150,8 @@ void task_close(struct task *t)
     endpoints_destroy(t->engine);
     endpoint_destroy(t->hosted);
     classes_destroy(t->classes);
+    privacy_destroy(t->privacy);
+    free(t->seen);
     buf_finish(&t->evidence);
     arena_finish(&t->turn);
     arena_finish(&t->arena);
@@ -336,7 +343,8 @@ static bool cause_of(const struct task *t, enum escalate_cause *cause)
 {
     switch (t->last.status) {
     case ATTEMPT_ENDPOINT:
-        *cause = t->last.model_error == MODEL_ERR_OVERLOAD || t->last.model_error == MODEL_ERR_LOADING ? ESCALATE_OVERLOAD
+        *cause = t->last.model_error == MODEL_ERR_GUARD                                                ? ESCALATE_PRIVACY
+                 : t->last.model_error == MODEL_ERR_OVERLOAD || t->last.model_error == MODEL_ERR_LOADING ? ESCALATE_OVERLOAD
                  : t->last.model_error == MODEL_ERR_STALLED                                         ? ESCALATE_SLOW
                                                                                                    : ESCALATE_DOWN;
         return true;

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/permit.h"
 #include "base/bind.h"
 #include "base/hash.h"
 #include "base/loop.h"
@@ -72,6 +73,8 @@ struct task_events { /* all optional; never wait, but for `decide` */
     void (*on_gate_start)(void *ctx, const struct gate *g);
     void (*on_gate)(void *ctx, const struct gate_result *r);
     void (*on_change)(void *ctx, const struct change *c, const struct verdict *v); /* v NULL: no gate has looked */
+    /* Something would leave the sandbox or the machine; may wait. NULL: nobody is there, the answer is no. */
+    enum permit_answer (*permit)(void *ctx, const struct permit_request *r, const char *rule);
     /* With TASK_ASK: a person decides; may wait. 0, or negative when nobody could be asked. */
     int (*decide)(void *ctx, const struct change *c, const struct verdict *v, struct arena *a, struct task_decision *out,
                   struct err *e);

@@ -1,0 +1,103 @@
+#include "task/task-internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/*
+ * Between a hosted endpoint and everything that would be sent to it. The paths whose content may be among the bytes
+ * are those that the agent's tools named, read from the journal's events as they come.
+ */
+
+#define GUARD_ARENA_BYTES ((size_t)64 << 20)
+
+int task_seen(void *ctx, const struct journal_event *ev)
+{
+    struct task *t = ctx;
+    json_t *m = NULL;
+    struct err ignored = ERR_INIT;
+    if (strcmp(ev->type, "tool_call") != 0 || strcmp(ev->session, t->session) != 0 || json_parse(ev->members, BIND_TOLERANT, &m, &ignored) < 0)
+        return 0;
+    const char *path = json_string_value(json_object_get(json_object_get(m, "args"), "path"));
+    for (size_t i = 0; path && i < t->nseen; i++)
+        if (strcmp(t->seen[i], path) == 0)
+            path = NULL;
+    if (path && array_grow((void *)&t->seen, &t->seen_cap, t->nseen, 1, sizeof *t->seen)) {
+        const char *copy = arena_strdup(&t->arena, path);
+        if (copy)
+            t->seen[t->nseen++] = copy;
+    }
+    json_decref(m);
+    return 0;
+}
+
+static int refuse(const struct privacy_result *r, const char *verb, struct err *e)
+{
+    err_set(e, ERR_DENIED, "the privacy guard %s: %s", verb, r->reason);
+    return -ERR_DENIED;
+}
+
+static int ask_person(struct task *t, const struct endpoint *ep, const struct privacy_result *r, struct err *e)
+{
+    const struct permit_request q = { .kind = PERMIT_HOSTED, .what = ep->name, .why = r->reason };
+    int ok = t->permit ? permit_ask(t->permit, &q, e) : 0;
+    return ok < 0 ? ok : ok ? 0 : refuse(r, "asks, and nobody allowed it", e);
+}
+
+static int guard(void *ctx, const struct endpoint *ep, struct span body, struct buf *out, struct err *e)
+{
+    struct task *t = ctx;
+    AUTO(arena) struct arena a = ARENA_INIT(GUARD_ARENA_BYTES);
+    struct privacy_input in = { .bytes = body, .paths = { t->seen, t->nseen } };
+    struct privacy_result r;
+    int rc = privacy_check(t->privacy, &in, &a, out, &r, e);
+    if (rc == 0 && r.action == PRIVACY_ASK) {
+        rc = ask_person(t, ep, &r, e);
+        in.approved = true;
+        if (rc == 0)
+            rc = privacy_check(t->privacy, &in, &a, out, &r, e);
+    }
+    if (rc < 0)
+        return rc;
+    if (r.action == PRIVACY_BLOCK || r.action == PRIVACY_ASK)
+        return refuse(&r, "lets nothing leave", e);
+    struct buf members = BUF_INIT(1 << 16);
+    privacy_sent(&members, ep->name, &r, out->n);
+    rc = buf_check(&members, e);
+    if (rc == 0) /* what leaves is on record before it leaves */
+        rc = journal_append(t->spec.journal, t->session, "sent", buf_span(&members), NULL, e);
+    buf_finish(&members);
+    return rc;
+}
+
+int task_guard(struct task *t, struct endpoint *ep, struct err *e)
+{
+    if (!t->privacy) {
+        int r = privacy_create(&t->values->guard, &t->privacy, e);
+        if (r < 0)
+            return err_wrap(e, "preparing the privacy guard");
+    }
+    ep->guard = guard;
+    ep->guard_ctx = t;
+    return 0;
+}
+
+static enum permit_answer ask(void *ctx, const struct permit_request *r, const char *rule)
+{
+    struct task *t = ctx;
+    return t->spec.events->permit(t->spec.events->ctx, r, rule);
+}
+
+int task_permit(struct task *t, struct err *e)
+{
+    const struct permit_options o = {
+        .journal = t->spec.journal,
+        .session = t->session,
+        .workspace = t->spec.workspace,
+        .ask = t->spec.events && t->spec.events->permit ? ask : NULL,
+        .ctx = t,
+    };
+    return permit_create(&o, &t->permit, e);
+}
