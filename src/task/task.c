@@ -508,6 +508,14 @@ static int unserved(struct task *t, struct task_result *r, struct err *e)
     return event_error(t, &why, e);
 }
 
+static bool configured_name(const struct task *t, const char *name)
+{
+    for (size_t i = 0; name && i < t->values->nendpoints; i++)
+        if (strcmp(t->values->endpoints[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static int turn(struct task *t, struct span text, struct task_result *r, struct cancel *cancel, struct err *e)
 {
     struct session_state past = { 0 };
@@ -517,6 +525,8 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
         if (rc < 0)
             return rc;
         t->resume_step = past.step;
+        if (t->spec.resume && !t->spec.endpoint && past.endpoint_url && past.endpoint_url[0])
+            t->spec.endpoint = configured_name(t, past.endpoint) ? past.endpoint : past.endpoint_url; /* where its words are cached */
     }
     rc = task_sandbox(t, past.layer, e);
     if (rc == 0 && past.torn) /* the step that was running when we died is made again */

@@ -1,0 +1,432 @@
+#!/usr/bin/env python3
+"""test_run.py STEAD MODEL_SERVER: `stead run` from the command line against a scripted model server, with the real
+sandbox, gates, journal and apply. Each case makes its own repository, state directory and server."""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+STEAD, SERVER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+ONLY = sys.argv[3:] or None
+CASES = []
+
+MAKEFILE = "test: t\n\t./t\n\nt: sum.c test.c\n\tcc -o $@ $^\n"
+SUM = "int sum(const int *v, int n)\n{\n    int total = 0;\n    for (int i = 1; i < n; i++)\n        total += v[i];\n    return total;\n}\n"
+TEST = ('#include <stdio.h>\nint sum(const int *v, int n);\nint main(void)\n{\n    int v[] = { 4, 2, 7 };\n    if (sum(v, 3) != 13) {\n'
+        '        printf("test.c:6: sum = %d, expected 13\\n", sum(v, 3));\n        return 1;\n    }\n    return 0;\n}\n')
+RIGHT = {"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 4, "new": "    for (int i = 0; i < n; i++)"}}]}
+WRONG = {"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 3, "new": "    int total = 1;"}}]}
+DONE = {"text": "Done."}
+
+
+def case(fn):
+    CASES.append(fn)
+    return fn
+
+
+class World:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="stead-task-")
+        self.repo = os.path.join(self.dir, "repo")
+        self.state = os.path.join(self.dir, "state")
+        self.servers = []
+        os.mkdir(self.repo)
+        self.configure("")
+        self.env = {"PATH": os.environ["PATH"], "HOME": self.dir, "STEAD_STATE_DIR": self.state, "LANG": "C.UTF-8",
+                    "STEAD_CACHE_DIR": os.path.join(self.dir, "cache")}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TMPDIR"):
+            if name in os.environ:
+                self.env[name] = os.environ[name]
+
+    def configure(self, text):
+        """The user's configuration; the embedded engine stays out of these tests."""
+        os.makedirs(os.path.join(self.dir, ".config/stead"), exist_ok=True)
+        with open(os.path.join(self.dir, ".config/stead/config.yaml"), "w") as f:
+            f.write("inference:\n  embedded: false\n" + text)
+
+    def write(self, path, text):
+        full = os.path.join(self.repo, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w") as f:
+            f.write(text)
+
+    def read(self, path):
+        with open(os.path.join(self.repo, path)) as f:
+            return f.read()
+
+    def c_repo(self):
+        self.write("Makefile", MAKEFILE)
+        self.write("sum.c", SUM)
+        self.write("test.c", TEST)
+        self.write(".gitignore", "t\n")
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"]
+        for args in (["init", "-q", "."], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+            subprocess.run(git + args, cwd=self.repo, check=True, env=self.env)
+
+    def serve(self, *replies, **more):
+        n = len(self.servers)
+        script = os.path.join(self.dir, f"script{n}.json")
+        with open(script, "w") as f:
+            json.dump(dict(replies=list(replies), **more), f)
+        record = os.path.join(self.dir, f"record{n}.jsonl")
+        p = subprocess.Popen([sys.executable, SERVER, script, "--record", record], stdout=subprocess.PIPE, text=True)
+        self.servers.append((p, record))
+        line = p.stdout.readline().split()
+        assert line and line[0] == "listening", line
+        return line[1]
+
+    def bodies(self, n=0):
+        with open(self.servers[n][1]) as f:
+            return [json.loads(l) for l in f if json.loads(l)["n"]]
+
+    def run(self, *args, task="make the failing test pass", timeout=120, json_out=True, command="run"):
+        argv = [STEAD, command] + (["--json"] if json_out else []) + list(args) + ([task] if task is not None else [])
+        p = subprocess.run(argv, cwd=self.repo, env=self.env, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        events = [json.loads(l) for l in p.stdout.splitlines()] if json_out else []
+        return p.returncode, events, p
+
+    def start(self, *args, task="make the failing test pass"):
+        return subprocess.Popen([STEAD, "run", "--json", *args, task], cwd=self.repo, env=self.env, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+
+    def stead(self, *args, check=None):
+        p = subprocess.run([STEAD, *args], cwd=self.repo, env=self.env, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        if check is not None:
+            equal(p.returncode, check, p.stderr)
+        return p
+
+    def close(self):
+        for p, _ in self.servers:
+            p.kill()
+            p.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def equal(a, b, why=""):
+    assert a == b, f"{a!r} is not {b!r}: {why}"
+
+
+def types(events):
+    return [e["type"] for e in events]
+
+
+def result(events):
+    assert events, "no event"
+    equal(events[-1]["type"], "result", events[-1])
+    return events[-1]
+
+
+@case
+def verified_and_applied(w):
+    w.c_repo()
+    url = w.serve(RIGHT, DONE)
+    code, events, p = w.run("--endpoint", url, "--approve", "auto", "--apply")
+    equal(code, 0, p.stderr)
+    r = result(events)
+    equal((r["status"], r["exit"], r["files"], r["escalations"]), ("verified", 0, 1, 0), r)
+    assert "int i = 0" in w.read("sum.c")
+    equal([e["seq"] for e in events], sorted({e["seq"] for e in events}), "sequence")
+    for e in events:
+        equal(e["v"], 1)
+        assert e["session"] and e["time_ms"] > 0
+    order = [t for t in types(events) if t in ("task", "route", "step", "tool_call", "tool_result", "checkpoint", "gate", "approval", "apply", "result")]
+    equal(order[:2], ["task", "route"])
+    for a, b in (("tool_call", "tool_result"), ("tool_result", "checkpoint"), ("checkpoint", "gate"), ("gate", "approval"), ("approval", "apply")):
+        assert order.index(a) < order.index(b), order
+    gate = next(e for e in events if e["type"] == "gate")
+    equal((gate["name"], gate["verdict"]), ("make test", "pass"), gate)
+    for member in ("kind", "new_failures", "old_failures", "duration_ms"):
+        assert member in gate, gate
+    step = next(e for e in events if e["type"] == "step")
+    for member in ("n", "prompt_tokens", "cached_tokens", "completion_tokens", "ttft_ms", "duration_ms"):
+        assert member in step, step
+    # what failed before was told with the task
+    assert "Failing now:\\n$ make test" in w.bodies()[0]["body"], w.bodies()[0]["body"]
+    exported = w.stead("session", "export", r["session"], check=0).stdout.splitlines()
+    kinds = [json.loads(l)["type"] for l in exported]
+    assert "result" in kinds and "tool_call" in kinds, kinds
+    equal(os.listdir(os.path.join(w.state, "layers")), [], "an applied task leaves no layer")
+
+
+@case
+def verified_draft_is_kept_and_applied_later(w):
+    w.c_repo()
+    url = w.serve(RIGHT, DONE)
+    code, events, _ = w.run("--endpoint", url, "--approve", "never")
+    r = result(events)
+    equal((code, r["status"]), (0, "verified"), r)
+    assert "int i = 1" in w.read("sum.c"), "nothing is written unasked"
+    w.stead("change", "apply", r["change"], check=0)
+    assert "int i = 0" in w.read("sum.c")
+    w.stead("change", "apply", "--revert", r["change"], check=0)
+    assert "int i = 1" in w.read("sum.c")
+
+
+@case
+def red_goes_back_to_the_agent_then_stays_a_draft(w):
+    w.c_repo()
+    url = w.serve(WRONG, DONE, DONE, DONE, DONE, DONE, DONE, repeat=True)
+    code, events, _ = w.run("--endpoint", url, "--approve", "auto", "--apply")
+    r = result(events)
+    equal((code, r["status"], r["exit"]), (3, "red", 3), r)
+    equal(w.read("sum.c"), SUM, "a red change is never applied")
+    assert any("Still failing:" in b["body"] for b in w.bodies()), "the agent was told"
+    assert r["change"]
+    gates = [e["verdict"] for e in events if e["type"] == "gate"]
+    assert gates and set(gates) == {"fail"}, gates
+    assert "escalate" in types(events)
+    equal([e["to"] for e in events if e["type"] == "escalate"][-1], "person")
+
+
+@case
+def a_red_gate_is_repaired_in_the_second_round(w):
+    w.c_repo()
+    url = w.serve(WRONG, DONE, {"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 3, "to": 4,
+                  "new": "    int total = 0;\n    for (int i = 0; i < n; i++)"}}]}, DONE)
+    code, events, _ = w.run("--endpoint", url, "--approve", "auto", "--apply")
+    equal((code, result(events)["status"]), (0, "verified"))
+    equal([e["verdict"] for e in events if e["type"] == "gate"], ["fail", "pass"])
+    assert "int i = 0" in w.read("sum.c")
+
+
+@case
+def a_question_is_answered_and_changes_nothing(w):
+    w.c_repo()
+    url = w.serve({"text": "It adds the numbers."})
+    code, events, _ = w.run("--endpoint", url, task="explain what sum.c does")
+    r = result(events)
+    equal((code, r["status"], r["change"], r["files"]), (0, "unchanged", None, 0), r)
+    assert any(e["type"] == "text" and "adds" in e["text"] for e in events), events
+
+
+@case
+def no_gate_means_a_person(w):
+    w.write("notes.txt", "a\n")
+    reply = {"calls": [{"name": "write", "args": {"path": "notes.txt", "content": "b\n"}}]}
+    url = w.serve(reply, DONE, reply, DONE, reply, DONE)
+    code, events, _ = w.run("--endpoint", url, "--approve", "auto", "--apply", task="change notes.txt to say b")
+    equal((code, result(events)["status"]), (6, "pending"), result(events))
+    equal(w.read("notes.txt"), "a\n")
+    code, events, _ = w.run("--endpoint", url, "--no-gates", "--approve", "never", task="change notes.txt to say b")
+    equal((code, result(events)["status"]), (6, "pending"))
+    code, events, _ = w.run("--endpoint", url, "--no-gates", "--approve", "auto", "--apply", task="change notes.txt to say b")
+    equal(code, 0, result(events))
+    equal(w.read("notes.txt"), "b\n")
+    assert [e for e in events if e["type"] == "approval" and e["by"] == "--approve auto"], "recorded as that person's word"
+
+
+@case
+def gate_option_replaces_detection(w):
+    w.c_repo()
+    url = w.serve(RIGHT, DONE)
+    code, events, _ = w.run("--endpoint", url, "--gate", "grep -q 'i = 0' sum.c", "--gate", "true")
+    equal(code, 0)
+    equal(sorted(e["name"] for e in events if e["type"] == "gate"), sorted(["grep -q 'i = 0' sum.c", "true"]))
+
+
+@case
+def nobody_serves(w):
+    w.c_repo()
+    code, events, p = w.run("--endpoint", "http://127.0.0.1:9/v1")
+    r = result(events)
+    equal((code, r["status"], r["exit"]), (5, "unserved", 5), r)
+    assert "error" in types(events)
+
+
+@case
+def a_loop_is_stopped(w):
+    w.c_repo()
+    url = w.serve({"calls": [{"name": "read", "args": {"path": "nope.c"}}]}, repeat=True)
+    code, events, _ = w.run("--endpoint", url, "--no-gates")
+    equal((code, result(events)["status"]), (4, "stopped"), result(events))
+
+
+@case
+def step_budget_ends_it(w):
+    w.c_repo()
+    url = w.serve(*[{"calls": [{"name": "read", "args": {"path": "sum.c", "from": i + 1, "to": i + 1}}]} for i in range(6)])
+    code, events, _ = w.run("--endpoint", url, "--no-gates", "--max-steps", "3")
+    r = result(events)
+    equal((code, r["steps"]), (4, 3), r)
+
+
+@case
+def mistakes_on_the_command_line(w):
+    w.c_repo()
+    for args, words in ((["run", "--bogus", "x"], "unknown option"), (["run"], "needs"), (["run", ""], "empty"), (["run", "--max-steps", "0", "x"], "--max-steps"),
+                        (["run", "--timeout", "5", "x"], "500ms"), (["run", "a", "b"], "quotes"), (["frobnicate"], "unknown command"),
+                        (["run", "--approve", "maybe", "x"], "ask, auto, never"), (["-C", "/no/such/dir", "run", "x"], "/no/such/dir")):
+        p = w.stead(*args, check=2)
+        assert words in p.stderr, (args, p.stderr)
+        assert p.stderr.startswith("stead: "), p.stderr
+
+
+@case
+def a_broken_configuration_is_named_with_its_line(w):
+    w.c_repo()
+    w.write("stead.yaml", "gates:\n  - name: x\n    command: [1\n")
+    p = w.stead("run", "x", check=2)
+    assert "stead.yaml:" in p.stderr, p.stderr
+    w.write("stead.yaml", "endpoints:\n  - name: evil\n    url: http://evil\n")
+    p = w.stead("run", "x", check=2)
+    assert "stead.yaml:1" in p.stderr or "stead.yaml:2" in p.stderr, p.stderr
+
+
+@case
+def interrupted_and_resumed(w):
+    w.c_repo()
+    url = w.serve({"calls": [{"name": "read", "args": {"path": "sum.c"}}]}, dict(RIGHT, delay_ms=8000), RIGHT, DONE)
+    p = w.start("--endpoint", url)
+    for line in p.stdout:
+        if json.loads(line)["type"] == "tool_result":
+            break
+    time.sleep(0.3)
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=30)
+    equal(p.returncode, 130, err)
+    session = result([json.loads(l) for l in out.splitlines()])["session"]
+    q = w.stead("resume", "--json", session)
+    events = [json.loads(l) for l in q.stdout.splitlines()]
+    equal((q.returncode, result(events)["status"]), (0, "verified"), q.stderr + q.stdout[-600:])
+    bodies = [b["body"] for b in w.bodies()]
+    before, after = bodies[1], bodies[2]
+    cut = before.rindex("]")  # the closing bytes differ, what stands before them is the same bytes
+    same = os.path.commonprefix([before, after])
+    assert len(same) >= before.rfind('"role":"tool"') > 0, (len(same), cut)
+
+
+@case
+def the_users_own_edit_meanwhile(w):
+    w.c_repo()
+    url = w.serve(RIGHT, dict(DONE, delay_ms=2500))
+    p = w.start("--endpoint", url, "--approve", "auto", "--apply")
+    for line in p.stdout:
+        if json.loads(line)["type"] == "checkpoint":
+            break
+    w.write("sum.c", SUM.replace("int i = 1; i < n; i++", "int i = 2; i <= n; i++"))
+    out, err = p.communicate(timeout=60)
+    r = result([json.loads(l) for l in out.splitlines()])
+    assert r["exit"] in (3, 6), r
+    assert "int i = 2" in w.read("sum.c"), "the user's edit stays"
+    assert "<<<<" not in w.read("sum.c")
+
+
+@case
+def escalates_to_the_next_endpoint(w):
+    w.c_repo()
+    bad = w.serve({"status": 500, "text": "broken"}, repeat=True)
+    good = w.serve(RIGHT, DONE)
+    w.configure(f"endpoints:\n  - name: first\n    url: {bad}\n  - name: second\n    url: {good}\npolicy:\n  max_escalations: 2\n"
+                "  chains:\n    - class: default\n      stops: [first, second, person]\n")
+    code, events, p = w.run("--approve", "auto", "--apply", timeout=200)
+    r = result(events)
+    equal((code, r["status"], r["escalations"], r["endpoint"]), (0, "verified", 1, "second"), p.stderr + json.dumps(r))
+    e = next(e for e in events if e["type"] == "escalate")
+    equal((e["from"], e["to"]), ("first", "second"), e)
+    assert e["reason"]
+
+
+@case
+def secrets_do_not_leave_for_a_hosted_endpoint(w):
+    w.c_repo()
+    secret = "ghp_" + "".join(random.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") for _ in range(36))
+    w.write("deploy.sh", f"export GITHUB_TOKEN={secret}\n")
+    url = w.serve({"calls": [{"name": "read", "args": {"path": "deploy.sh"}}]}, RIGHT, DONE, DONE)
+    w.configure(f"endpoints:\n  - name: cloud\n    url: {url}\n    local: false\npolicy:\n  hosted_classes: [all]\n"
+                "  chains:\n    - class: default\n      stops: [cloud, person]\n")
+    code, events, p = w.run("--no-gates")
+    for b in w.bodies():
+        assert secret not in b["body"], "the secret left"
+    assert w.bodies(), p.stderr + p.stdout[-800:]
+    sent = w.stead("session", "export", result(events)["session"]).stdout
+    assert secret in w.read("deploy.sh") and '"sent"' in sent, sent[-500:]
+
+
+@case
+def a_guarded_file_waits_for_a_person(w):
+    w.c_repo()
+    hook = {"calls": [{"name": "write", "args": {"path": ".vscode/tasks.json", "content": "{}\n"}}]}
+    url = w.serve(RIGHT, hook, DONE)
+    code, events, _ = w.run("--endpoint", url, "--approve", "auto", "--apply")
+    equal((code, result(events)["status"]), (6, "pending"), result(events))
+    assert not os.path.exists(os.path.join(w.repo, ".vscode"))
+
+
+@case
+def full_disk_and_closed_output(w):
+    w.c_repo()
+    p = subprocess.run(f"{STEAD} help > /dev/full", shell=True, env=w.env, capture_output=True, text=True)
+    equal(p.returncode, 1)
+    assert "No space left" in p.stderr and "try:" in p.stderr, p.stderr
+    p = subprocess.run(f"{STEAD} help >&-", shell=True, env=w.env, capture_output=True, text=True)
+    assert p.returncode in (0, 1), p.returncode
+    p = subprocess.run(f"{STEAD} help | true", shell=True, env=w.env, capture_output=True, text=True)
+    equal(p.stderr, "")
+    w.env["STEAD_STATE_DIR"] = "/proc/nope"
+    p = w.stead("run", "x")
+    equal(p.returncode, 1)
+    assert "/proc/nope" in p.stderr, p.stderr
+
+
+def sandbox_processes(marker):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as f, open(f"/proc/{pid}/cmdline", "rb") as g:
+                if marker.encode() in f.read() + g.read():
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+@case
+def killed_at_random_moments(w):
+    w.c_repo()
+    rng = random.Random(7)
+    for i in range(25):
+        w.write("sum.c", SUM)
+        url = w.serve(RIGHT, {"calls": [{"name": "shell", "args": {"command": "sleep 0.05; true"}}]}, DONE)
+        p = w.start("--endpoint", url, "--approve", "auto", "--apply", "--gate", f"grep -q 'i = 0' sum.c # {w.dir}")
+        time.sleep(rng.uniform(0.01, 0.6))
+        p.kill()
+        p.communicate()
+        w.servers[-1][0].kill()
+        text = w.read("sum.c")
+        assert text in (SUM, SUM.replace("i = 1", "i = 0")), f"half an apply: {text}"
+        time.sleep(0.5)
+        equal(sandbox_processes(w.dir), [], "processes of the sandbox are alive 500 ms later")
+        equal([n for n in os.listdir(w.repo) if n not in (".git", ".gitignore", "Makefile", "sum.c", "test.c", "t")], [], "left behind")
+    url = w.serve(RIGHT, DONE)
+    w.write("sum.c", SUM)
+    code, events, p = w.run("--endpoint", url, "--approve", "auto", "--apply")
+    equal(code, 0, p.stderr)
+
+
+def main():
+    passed = failed = 0
+    for fn in CASES:
+        if ONLY and fn.__name__ not in ONLY:
+            continue
+        w = World()
+        began = time.time()
+        try:
+            fn(w)
+            passed += 1
+            print(f"ok {fn.__name__} ({time.time() - began:.1f} s)", flush=True)
+        except Exception as e:  # noqa: BLE001 - any failure is this case's
+            failed += 1
+            line = e.__traceback__.tb_next.tb_lineno if e.__traceback__.tb_next else 0
+            print(f"not ok {fn.__name__} (line {line}): {type(e).__name__}: {str(e)[:1500]}", flush=True)
+        finally:
+            w.close()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+main()
