@@ -212,7 +212,7 @@ static bool is_assigned_secret(struct span s)
     double h = entropy(s);
     bool mixed = (l.upper > 0) + (l.lower > 0) + (l.digit > 0) + (l.other > 0) >= 2;
     if (l.digit == 0 && l.other == 0)
-        return s.n >= 16 && l.upper > 2 && l.lower > 2 && l.changes > s.n / 4; /* letters only: a name, unless they are thrown */
+        return s.n >= 16 && l.upper > 2 && l.lower > 2 && l.changes > s.n / 3; /* letters only: a name, unless they are thrown */
     if (l.digit == 0 && strspn(low, "abcdefghijklmnopqrstuvwxyz_.-/:>*&") == s.n)
         return false; /* snake_case, a.member, a path */
     return mixed && h >= 2.5;
@@ -529,6 +529,18 @@ static void redact(struct span bytes, const struct scan *s, struct buf *out, siz
     buf_add_span(out, span_sub(bytes, at, bytes.n));
 }
 
+/* The views see the same thing up to three times. */
+static void drop_repeated(struct scan *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->len; i++) {
+        const struct privacy_finding *f = &s->items[i], *last = n ? &s->items[n - 1] : NULL;
+        if (!last || f->from != last->from || f->to != last->to || strcmp(f->detector, last->detector) != 0)
+            s->items[n++] = *f;
+    }
+    s->len = n;
+}
+
 static void number_lines(struct scan *s, struct span bytes)
 {
     size_t line = 1, at = 0;
@@ -627,6 +639,7 @@ int privacy_check(struct privacy *p, const struct privacy_input *in, struct aren
     scan_all(&s, in->bytes);
     if (s.len)
         qsort(s.items, s.len, sizeof *s.items, by_place);
+    drop_repeated(&s);
     number_lines(&s, in->bytes);
     r->nfindings = s.len;
     r->findings = arena_array(a, s.len + 1, sizeof *r->findings);
