@@ -31,6 +31,7 @@ extern const struct command cmd_model_list;
 extern const struct command cmd_model_remove;
 extern const struct command cmd_resume;
 extern const struct command cmd_review;
+extern const struct command cmd_report;
 extern const struct command cmd_route_explain;
 extern const struct command cmd_run;
 extern const struct command cmd_sandbox_check;

@@ -31,6 +31,7 @@ const struct command *const commands[] = {
     &cmd_endpoint_remove,
     &cmd_endpoint_probe,
     &cmd_route_explain,
+    &cmd_report,
     &cmd_config_show,
     &cmd_config_check,
     &cmd_config_path,

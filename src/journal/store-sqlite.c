@@ -47,7 +47,8 @@ static const char *const migrations[] = {
 /* --- statements --- */
 
 enum statement {
-    ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_SESSION_N, ST_APPEND, ST_FACT, ST_READ, ST_LAST, ST_FACTS, ST_SESSION_PUT,
+    ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_SESSION_N, ST_APPEND, ST_FACT, ST_READ, ST_LAST, ST_FACTS, ST_SESSION_ID,
+    ST_SESSION_PUT,
     ST_SESSIONS, ST_CHANGE_PUT, ST_CHANGES, ST_BLOB_PUT, ST_BLOB_GET, ST_BLOB_HAS, ST_STATE_PUT, ST_STATE_GET,
     ST_COUNTS, ST_SYNC_FULL, ST_SYNC_NORMAL, ST_CHECK,
     ST_COUNT
@@ -64,8 +65,9 @@ static const char *const sql[] = {
     [ST_FACT] = "INSERT INTO facts(id,session,seq,time_ms,type,members) VALUES(?1,?2,?3,?4,?5,?6)",
     [ST_READ] = "SELECT id,seq,time_ms,type,members FROM events WHERE session=?1 AND seq>?2 ORDER BY seq",
     [ST_LAST] = "SELECT members,seq FROM events WHERE session=?1 AND type=?2 ORDER BY seq DESC LIMIT 1",
-    [ST_FACTS] = "SELECT f.id,f.seq,f.time_ms,s.id,f.type,f.members FROM facts f CROSS JOIN sessions s ON s.n=f.session"
-                 " WHERE f.id>=?3 AND f.time_ms>=?1 AND f.time_ms<?2 ORDER BY f.id",
+    [ST_FACTS] = "SELECT id,seq,time_ms,session,type,members FROM facts"
+                 " WHERE id>=?3 AND time_ms>=?1 AND time_ms<?2 ORDER BY id",
+    [ST_SESSION_ID] = "SELECT id FROM sessions WHERE n=?1",
     [ST_SESSION_PUT] = "INSERT INTO sessions(id,created_ms,workspace,kind,parent,fork_seq) VALUES(?1,?2,?3,?4,?5,?6)",
     [ST_SESSIONS] =
         "SELECT id,created_ms,workspace,kind,parent,fork_seq,"
@@ -607,14 +609,44 @@ int store_last(struct store *s, const char *session, const char *type, struct bu
     return ret;
 }
 
+struct fact_reader {
+    struct store *store;
+    journal_event_fn fn;
+    void *ctx;
+    struct {
+        int64_t n;
+        char id[ID_SIZE];
+    } known[64]; /* sessions write in turns: the ID of most rows was looked up before */
+};
+
+static const char *session_id(struct fact_reader *r, int64_t n)
+{
+    size_t slot = (size_t)n % COUNT_OF(r->known);
+    if (r->known[slot].n == n)
+        return r->known[slot].id;
+    sqlite3_stmt *st = take(r->store, ST_SESSION_ID);
+    if (!st)
+        return "";
+    sqlite3_bind_int64(st, 1, n);
+    struct span id = { "", 0 };
+    if (sqlite3_step(st) == SQLITE_ROW)
+        id = column_span(st, 0);
+    size_t len = id.n < ID_SIZE ? id.n : ID_SIZE - 1;
+    memcpy(r->known[slot].id, id.p, len);
+    r->known[slot].id[len] = '\0';
+    r->known[slot].n = n;
+    give(r->store, ST_SESSION_ID, st);
+    return r->known[slot].id;
+}
+
 static int fact_row(void *ctx, sqlite3_stmt *st)
 {
-    struct event_reader *r = ctx;
+    struct fact_reader *r = ctx;
     struct journal_event ev = {
         .id = sqlite3_column_int64(st, 0),
         .seq = sqlite3_column_int64(st, 1),
         .time_ms = sqlite3_column_int64(st, 2),
-        .session = column(st, 3),
+        .session = session_id(r, sqlite3_column_int64(st, 3)),
         .type = column(st, 4),
         .members = column_span(st, 5),
     };
@@ -645,7 +677,7 @@ int store_facts(struct store *s, int64_t since_ms, int64_t until_ms, int64_t aft
     sqlite3_bind_int64(st, 1, since_ms);
     sqlite3_bind_int64(st, 2, until_ms > 0 ? until_ms : INT64_MAX);
     sqlite3_bind_int64(st, 3, from > after_id ? from : after_id + 1);
-    struct event_reader r = { NULL, fn, ctx };
+    struct fact_reader r = { .store = s, .fn = fn, .ctx = ctx };
     return each_row(s, ST_FACTS, st, fact_row, &r, e);
 }
 

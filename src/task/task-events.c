@@ -113,11 +113,12 @@ int event_finding(struct task *t, const struct finding *f, struct err *e)
     return rc;
 }
 
-int event_escalate(struct task *t, const char *from, const char *to, const char *reason, struct err *e)
+int event_escalate(struct task *t, const char *from, const char *to, const char *cause, const char *reason, struct err *e)
 {
     struct buf b = BUF_INIT(1 << 20);
     add_text(&b, "from", from);
     add_text(&b, "to", to);
+    add_text(&b, "cause", cause);
     add_text(&b, "reason", reason);
     return append(t, "escalate", &b, e);
 }
@@ -176,6 +177,15 @@ int event_error(struct task *t, const struct err *failed, struct err *e)
     return append(t, "error", &b, e);
 }
 
+/* Lines added and removed: what a reviewer has to read. */
+static int64_t changed_lines(const struct change *c)
+{
+    int64_t n = 0;
+    for (size_t i = 0; c && i < c->nfiles; i++)
+        n += (c->files[i].added > 0 ? c->files[i].added : 0) + (c->files[i].removed > 0 ? c->files[i].removed : 0);
+    return n;
+}
+
 int event_result(struct task *t, const struct task_result *r, struct err *e)
 {
     struct buf b = BUF_INIT(1 << 20);
@@ -183,6 +193,7 @@ int event_result(struct task *t, const struct task_result *r, struct err *e)
     add_int(&b, "exit", r->exit);
     add_text(&b, "change", r->change[0] ? r->change : NULL);
     add_int(&b, "files", (int64_t)r->files);
+    add_int(&b, "lines", changed_lines(t->change));
     add_int(&b, "steps", r->steps);
     add_int(&b, "prompt_tokens", r->prompt_tokens);
     add_int(&b, "completion_tokens", r->completion_tokens);

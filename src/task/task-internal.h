@@ -73,7 +73,7 @@ int event_task(struct task *t, struct span text, struct err *e) WARN_UNUSED;
 int event_route(struct task *t, struct err *e) WARN_UNUSED;
 int event_gate(struct task *t, const struct gate_result *r, struct err *e) WARN_UNUSED;
 int event_finding(struct task *t, const struct finding *f, struct err *e) WARN_UNUSED;
-int event_escalate(struct task *t, const char *from, const char *to, const char *reason, struct err *e) WARN_UNUSED;
+int event_escalate(struct task *t, const char *from, const char *to, const char *cause, const char *reason, struct err *e) WARN_UNUSED;
 int event_approval(struct task *t, const char *what, const char *decision, const char *by, struct err *e) WARN_UNUSED;
 int event_apply(struct task *t, const struct apply_result *r, struct err *e) WARN_UNUSED;
 int event_error(struct task *t, const struct err *failed, struct err *e) WARN_UNUSED;

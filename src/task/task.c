@@ -406,8 +406,8 @@ static int escalate(struct task *t, struct span text, enum escalate_cause cause,
     if (rc < 0)
         return rc;
     if (x.action != ESCALATE_TO)
-        return event_escalate(t, from, "person", x.reason ? x.reason : escalate_cause_name(cause), e);
-    rc = event_escalate(t, from, t->endpoint->name, x.reason, e);
+        return event_escalate(t, from, "person", escalate_cause_name(cause), x.reason ? x.reason : escalate_cause_name(cause), e);
+    rc = event_escalate(t, from, t->endpoint->name, escalate_cause_name(cause), x.reason, e);
     r->escalations++;
     t->steps_before += t->last.steps;
     t->prompt_before += t->last.prompt_tokens;

@@ -1,0 +1,147 @@
+/* The report in a terminal: figures with n and interval, and bars a character high. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clean.h"
+#include "base/clock.h"
+#include "base/num.h"
+#include "report/report.h"
+
+#define BAR 20
+
+/* `share` of BAR cells, in eighths. */
+static void add_bar(struct buf *b, double share)
+{
+    static const char *const eighths[] = { "", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589" };
+    int cells = (int)lround((isnan(share) ? 0 : share < 0 ? 0 : share > 1 ? 1 : share) * BAR * 8);
+    for (int i = 0; i < cells / 8; i++)
+        buf_adds(b, "\u2588");
+    buf_adds(b, eighths[cells % 8]);
+    for (int i = (cells + 7) / 8; i < BAR; i++)
+        buf_addc(b, ' ');
+}
+
+static void add_rate(struct buf *b, const struct report_style *st, const char *name, const struct rate *r)
+{
+    char safe[64];
+    clean_into(safe, sizeof safe, span_of(name), CLEAN_LINE);
+    if (r->n == 0) {
+        buf_addf(b, "  %-16s %sno data%s\n", safe, st->dim, st->reset);
+        return;
+    }
+    buf_addf(b, "  %-16s %s", safe, st->colour);
+    add_bar(b, r->value);
+    buf_addf(b, "%s %3.0f %%  %s%lld of %lld, %.0f to %.0f %%%s\n", st->reset, r->value * 100, st->dim, (long long)r->k, (long long)r->n,
+             r->low * 100, r->high * 100, st->reset);
+}
+
+static void add_minutes(struct buf *b, double ms)
+{
+    char t[24];
+    if (isnan(ms))
+        buf_adds(b, "not reached");
+    else
+        buf_adds(b, format_duration((int64_t)ms, t));
+}
+
+static void head(struct buf *b, const struct report_style *st, const char *name, const char *what)
+{
+    buf_addf(b, "\n%s%s%s  %s%s%s\n", st->bold, name, st->reset, st->dim, what, st->reset);
+}
+
+static void add_groups(const struct report *r, const struct report_style *st, struct buf *b, enum report_by by)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->ngroups; i++)
+        n += r->groups[i].by == by;
+    if (n < 2)
+        return;
+    buf_addf(b, "  %sby %s%s\n", st->dim, report_by_name(by), st->reset);
+    for (size_t i = 0, skip = n > 12 ? n - 12 : 0; i < r->ngroups; i++) /* the newest weeks */
+        if (r->groups[i].by == by && (by != REPORT_WEEK || !skip || !skip--))
+            add_rate(b, st, r->groups[i].name, &r->groups[i].completion);
+}
+
+static void add_recovery(const struct report_group *g, struct buf *b)
+{
+    const struct survival *s = &g->recovery_ms;
+    if (s->n == 0) {
+        buf_adds(b, "  nothing went wrong\n");
+        return;
+    }
+    buf_adds(b, "  median ");
+    add_minutes(b, s->median);
+    buf_adds(b, " of activity (95 %: ");
+    add_minutes(b, s->low);
+    buf_adds(b, " to ");
+    add_minutes(b, s->high);
+    buf_addf(b, "), %lld tasks went wrong, %lld became green", (long long)s->n, (long long)s->events);
+    if (g->prompts.event)
+        buf_addf(b, ", median %g corrective prompts", g->prompts.time);
+    buf_addc(b, '\n');
+}
+
+static void add_review(const struct report_group *g, struct buf *b)
+{
+    if (g->reviews == 0) {
+        buf_adds(b, "  no review was recorded\n");
+        return;
+    }
+    buf_addf(b, "  %.1f s of active review a change", (double)g->review_ms / 1000 / (double)g->reviewed_changes);
+    if (g->review_lines)
+        buf_addf(b, ", %.2f s a changed line", (double)g->review_ms / 1000 / (double)g->review_lines);
+    buf_addf(b, ", %.2f rounds a change (n %lld)\n", (double)g->review_rounds / (double)g->reviewed_changes, (long long)g->reviewed_changes);
+}
+
+static void add_steps(const struct report *r, const struct report_style *st, struct buf *b)
+{
+    head(b, st, "Steps", "by model");
+    buf_addf(b, "  %s%-24s %7s %9s %9s %8s %8s %7s %8s %7s %7s%s\n", st->dim, "model", "steps", "new tok", "reused", "ttft50", "ttft95", "tok/s",
+             "harness", "errors", "misses", st->reset);
+    for (size_t i = 0; i < r->nsteps; i++) {
+        const struct report_steps *s = &r->steps[i];
+        char name[64], t50[24], t95[24], own[24];
+        clean_into(name, 25, span_of(s->model), CLEAN_LINE);
+        buf_addf(b, "  %-24s %7lld %9lld %9lld %8s %8s %7.1f %8s %6.1f%% %6.1f%%\n", name, (long long)s->n, (long long)s->prompt_new,
+                 (long long)s->prompt_reused, isnan(s->ttft_p50_ms) ? "-" : format_duration((int64_t)s->ttft_p50_ms, t50),
+                 isnan(s->ttft_p95_ms) ? "-" : format_duration((int64_t)s->ttft_p95_ms, t95), isnan(s->tokens_per_s) ? 0 : s->tokens_per_s,
+                 isnan(s->harness_p50_ms) ? "-" : format_duration((int64_t)s->harness_p50_ms, own),
+                 s->tool_calls ? 100.0 * (double)s->tool_errors / (double)s->tool_calls : 0,
+                 s->edits ? 100.0 * (double)s->edit_misses / (double)s->edits : 0);
+    }
+}
+
+bool report_text(const struct report *r, const struct report_style *st, struct buf *b)
+{
+    const struct report_group *all = &r->groups[0];
+    char from[24], to[24];
+    if (r->facts == 0)
+        return buf_adds(b, "nothing is in the journal for this time\n");
+    buf_addf(b, "%sstead report%s  %.10s to %.10s, %lld tasks%s", st->bold, st->reset, clock_format(r->first_ms, from),
+             clock_format(r->last_ms, to), (long long)all->started, all->running ? "" : "\n");
+    if (all->running)
+        buf_addf(b, ", %lld running\n", (long long)all->running);
+    head(b, st, "Task completion", "gates green and carried in, or a question answered");
+    add_rate(b, st, "all", &all->completion);
+    for (int by = REPORT_CLASS; by < REPORT_BYS; by++)
+        add_groups(r, st, b, (enum report_by)by);
+    head(b, st, "Recovery cost", "from the first wrong result to green");
+    add_recovery(all, b);
+    head(b, st, "Latency tolerance", "interrupted, of the waits that lasted so long");
+    for (int w = 0; w < REPORT_WAITS; w++)
+        add_rate(b, st, report_wait_names[w], &all->waits[w]);
+    if (!isnan(all->median_interrupted_ms)) {
+        buf_adds(b, "  median wait at an interruption ");
+        add_minutes(b, all->median_interrupted_ms);
+        buf_addc(b, '\n');
+    }
+    head(b, st, "Escalation", "hosted attempt, or handed to a person");
+    add_rate(b, st, "all", &all->escalation);
+    for (int c = 0; c < REPORT_CAUSES; c++)
+        if (all->causes[c])
+            buf_addf(b, "  %-16s %lld\n", report_cause_names[c], (long long)all->causes[c]);
+    head(b, st, "Review burden", "");
+    add_review(all, b);
+    add_steps(r, st, b);
+    return !b->failed;
+}

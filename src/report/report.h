@@ -1,0 +1,91 @@
+/*
+ * report - the operator metrics and step metrics, read from the journal.
+ *
+ *     struct report_options o = { .since_ms = t0, .until_ms = 0 };
+ *     struct report *r;
+ *     report_create(j, &o, &r, e);              // one scan of the facts
+ *     report_text(r, &style, &out);             // or report_json, report_csv, report_html
+ *     report_destroy(r);
+ *
+ * Five metrics, each with its n and an interval (docs/design/metrics.md has the rules):
+ *   task completion     changes that passed their gates and were carried in, and questions answered, of the tasks started
+ *   recovery cost       active minutes from the first wrong result to green (Kaplan-Meier: who gave up is censored)
+ *   latency tolerance   how often a person interrupted, by how long they had waited
+ *   escalation rate     tasks with a hosted attempt, or handed to a person, of those started; by cause
+ *   review burden       active review seconds per changed line, review rounds per change
+ * Nothing here says who: figures by person are off, content is never read.
+ */
+#ifndef STEAD_REPORT_REPORT_H
+#define STEAD_REPORT_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "journal/journal.h"
+#include "report/stats.h"
+
+struct report_options {
+    int64_t since_ms, until_ms; /* wall clock; 0: open */
+    int64_t now_ms;             /* tells what is still running from what was left */
+};
+
+enum report_by { REPORT_ALL, REPORT_CLASS, REPORT_MODEL, REPORT_WEEK, REPORT_BYS };
+const char *report_by_name(enum report_by by); /* "all", "class", "model", "week" */
+
+enum { REPORT_WAITS = 5, REPORT_CAUSES = 6 };
+extern const char *const report_wait_names[REPORT_WAITS];   /* "< 10 s", ... "> 2 min" */
+extern const char *const report_cause_names[REPORT_CAUSES]; /* quality, latency, context, policy, outage, other */
+
+struct report_group { /* one line of figures over some tasks */
+    enum report_by by;
+    const char *name;
+    int64_t started, running;
+    struct rate completion;          /* completed of started */
+    struct rate escalation;          /* escalated of started */
+    struct rate hosted;              /* with a hosted attempt of started */
+    int64_t causes[REPORT_CAUSES];   /* of the escalated tasks */
+    struct survival recovery_ms;     /* active time from first wrong result to green */
+    struct survival_point prompts;   /* median corrective prompts of tasks that went wrong */
+    struct rate waits[REPORT_WAITS]; /* interrupted, of the waits that reached the bucket */
+    int64_t interruptions;
+    double median_interrupted_ms;    /* NAN without one */
+    int64_t reviews, review_ms, review_lines, review_rounds, reviewed_changes;
+};
+
+struct report_steps { /* by model */
+    const char *model;
+    int64_t n, prompt_new, prompt_reused, completion, reuse_known;
+    double ttft_p50_ms, ttft_p95_ms, tokens_per_s, harness_p50_ms, harness_p95_ms;
+    int64_t tool_calls, tool_errors, tool_ms, edits, edit_misses;
+};
+
+struct report {
+    struct report_options options;
+    int64_t first_ms, last_ms, facts;
+    struct report_group *groups; /* REPORT_ALL first, then by class, model, week, each in order of name */
+    size_t ngroups;
+    struct report_steps *steps;
+    size_t nsteps;
+    struct arena *arena;
+};
+
+int report_create(struct journal *j, const struct report_options *o, struct report **out, struct err *e) WARN_UNUSED;
+void report_destroy(struct report *r);
+static inline void report_auto(struct report **r)
+{
+    report_destroy(*r);
+}
+
+struct report_style { /* escape sequences, "" without colour */
+    const char *bold, *dim, *colour, *reset;
+    int width;
+};
+bool report_text(const struct report *r, const struct report_style *style, struct buf *out);
+bool report_json(const struct report *r, struct buf *out); /* one object, one line */
+bool report_csv(const struct report *r, struct buf *out);  /* by,name,metric,value,low,high,n */
+bool report_html(const struct report *r, struct buf *out); /* one page, nothing loaded from anywhere */
+
+#endif
