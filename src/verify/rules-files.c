@@ -58,11 +58,24 @@ void check_file_added(struct rules_state *st)
     }
 }
 
+/* Patterns of such a rule name lines that do not count: version bumps, comments. Is every changed line one of them? */
+static bool only_matching(const struct rule *r, const struct file_view *v)
+{
+    if (!r->npatterns || v->file->kind == RULE_FILE_DELETED)
+        return false;
+    const struct text_lines *sides[] = { &v->old, &v->new };
+    for (size_t s = 0; s < COUNT_OF(sides); s++)
+        for (size_t k = 0; k < sides[s]->n; k++)
+            if (sides[s]->items[k].changed && span_trim(sides[s]->items[k].text).n && !rule_matches(r, v, sides[s]->items[k].text))
+                return false;
+    return true;
+}
+
 void check_file_touched(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
         const struct file_view *v = &st->views[i];
-        if ((v->file->kind == RULE_FILE_MODIFIED || v->file->kind == RULE_FILE_DELETED) && rule_applies(st->rule, v))
+        if ((v->file->kind == RULE_FILE_MODIFIED || v->file->kind == RULE_FILE_DELETED) && rule_applies(st->rule, v) && !only_matching(st->rule, v))
             rule_fire(st, v, NULL, 0, "%s was %s", path_class_name(v->class),
                       v->file->kind == RULE_FILE_DELETED ? "deleted" : "edited");
     }

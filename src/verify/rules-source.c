@@ -68,7 +68,7 @@ void check_hard_coded(struct rules_state *st)
             if (!v->new.items[k].changed || is_comment(v->lang, cond) || !rule_matches(st->rule, v, cond))
                 continue;
             struct span ins[MOST], outs[MOST];
-            size_t nin = literals(cond, ins, MOST), nout = 0;
+            size_t nin = 0, nout = 0;
             /* what is returned: on this line, or on the next ones */
             for (size_t y = k; y < v->new.n && y <= k + 2 && !nout; y++) {
                 struct span s = span_trim(v->new.items[y].text);
@@ -77,7 +77,9 @@ void check_hard_coded(struct rules_state *st)
                     r = span_find(s, SPAN("echo "));
                 if (r < 0)
                     r = span_find(s, SPAN("=>"));
-                if (r >= 0 && v->new.items[y].changed)
+                if (y == k) /* the input stands before the answer */
+                    nin = literals(r >= 0 ? span_sub(s, 0, (size_t)r) : s, ins, MOST);
+                if (r >= 0 && v->new.items[y].changed && span_find(s, SPAN("panic")) < 0)
                     nout = literals(span_sub(s, (size_t)r, s.n), outs, MOST);
             }
             bool found = false;

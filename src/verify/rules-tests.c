@@ -2,6 +2,21 @@
 #include "base/path.h"
 #include "verify/rules-internal.h"
 
+/* Words and numbers of a line, at most max. */
+static size_t words_of(struct span s, struct span *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < max;) {
+        size_t k = i;
+        while (k < s.n && word_char(s.p[k]))
+            k++;
+        if (k > i)
+            out[n++] = span_sub(s, i, k - i);
+        i = k + 1;
+    }
+    return n;
+}
+
 /* Is a test of this name among the new tests of any file, more often than among the old? */
 static bool came_elsewhere(const struct rules_state *st, struct span name)
 {
@@ -11,6 +26,49 @@ static bool came_elsewhere(const struct rules_state *st, struct span name)
         new += tests_by_name(&st->views[i].new_tests, name) != NULL;
     }
     return new >= old && new > 0;
+}
+
+/* Assertions in the files of the change that hold tests, before and after. */
+static void count_assertions(const struct rules_state *st, size_t *before, size_t *after)
+{
+    *before = *after = 0;
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; k < v->old_tests.n; k++)
+            *before += v->old_tests.items[k].asserts - v->old_tests.items[k].trivial;
+        for (size_t k = 0; k < v->new_tests.n; k++)
+            *after += v->new_tests.items[k].asserts - v->new_tests.items[k].trivial;
+    }
+}
+
+/* Is the word defined or used on a line that source code of this change lost, and nowhere in what it is now? */
+static bool left_the_source(const struct rules_state *st, struct span word)
+{
+    bool lost = false;
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (v->class != PATH_SOURCE)
+            continue;
+        for (size_t k = 0; k < v->new.n; k++)
+            if (span_find(v->new.items[k].text, word) >= 0)
+                return false;
+        for (size_t k = 0; k < v->old.n && !lost; k++)
+            lost = v->old.items[k].changed && span_find(v->old.items[k].text, word) >= 0;
+    }
+    return lost;
+}
+
+/* A test of something that the change takes out of the source goes with it. */
+static bool subject_removed(const struct rules_state *st, const struct file_view *v, const struct test_case *t)
+{
+    struct span words[64];
+    for (size_t i = t->first + 1; i < t->end; i++) {
+        size_t n = words_of(v->old.items[i].text, words, COUNT_OF(words));
+        for (size_t k = 0; k < n; k++)
+            if (words[k].n >= 5 && !(words[k].p[0] >= '0' && words[k].p[0] <= '9') && left_the_source(st, words[k]))
+                return true;
+    }
+    return false;
 }
 
 /* How much of the old body still stands somewhere in the new file: a renamed test keeps its lines. */
@@ -28,7 +86,9 @@ static bool body_survives(const struct file_view *v, const struct test_case *t)
 
 void check_test_deleted(struct rules_state *st)
 {
-    size_t before = 0, after = 0;
+    size_t before = 0, after = 0, asserts_before, asserts_after;
+    enum finding_severity severity = st->severity;
+    count_assertions(st, &asserts_before, &asserts_after);
     for (size_t i = 0; i < st->nviews; i++) {
         before += st->views[i].old_tests.n;
         after += st->views[i].new_tests.n;
@@ -50,10 +110,12 @@ void check_test_deleted(struct rules_state *st)
                 continue;
             if (body_survives(v, t) && v->new_tests.n >= v->old_tests.n)
                 continue; /* renamed */
-            /* One test written anew in place of another of the same size is a rewrite, not a deletion. */
-            if (after >= before && f->kind != RULE_FILE_DELETED && v->new_tests.n >= v->old_tests.n)
+            /* Tests written anew, that check as much, in place of others are a rewrite, not a deletion. */
+            if (after >= before && (asserts_after >= asserts_before || (after > before && asserts_after * 10 >= asserts_before * 9)) && (f->kind != RULE_FILE_DELETED || after > before))
                 continue;
+            st->severity = subject_removed(st, v, t) ? FINDING_NOTE : severity;
             rule_fire(st, v, NULL, t->first < v->new.n ? t->first + 1 : 0, "test '%.*s' was deleted", (int)t->name.n, t->name.p);
+            st->severity = severity;
         }
     }
 }
@@ -88,6 +150,19 @@ static bool checks_something(const struct lang *l, const struct regex *assertion
     return !is_comment(l, s) && regex_match(assertion, s, 0, NULL) && !regex_match(lang_regex(l->trivial), s, 0, NULL) && !is_tautology(s);
 }
 
+/* Tests of this name, and their assertions together: names repeat in different groups. */
+static size_t sum_of(const struct test_cases *t, struct span name, size_t *asserts)
+{
+    size_t n = 0;
+    *asserts = 0;
+    for (size_t i = 0; i < t->n; i++)
+        if (span_eq(t->items[i].name, name)) {
+            n++;
+            *asserts += t->items[i].asserts - t->items[i].trivial;
+        }
+    return n;
+}
+
 /* Assertions outside of named tests: in helpers, fixtures, classes that others inherit. */
 static size_t outside(const struct file_view *v, const struct text_lines *l, const struct test_cases *t)
 {
@@ -111,7 +186,12 @@ void check_asserts_fall(struct rules_state *st)
             const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
             if (!n || n->asserts - n->trivial == 0)
                 continue;
-            size_t had = o->asserts - o->trivial, has = n->asserts - n->trivial;
+            size_t had, has, ho, hn;
+            bool first = tests_by_name(&v->old_tests, o->name) == o;
+            ho = sum_of(&v->old_tests, o->name, &had);
+            hn = sum_of(&v->new_tests, o->name, &has);
+            if (!first || ho != hn)
+                continue; /* several of one name, of which some went: test-deleted's affair */
             /* A loop or a table in place of repeated lines adds code; then fewer assertions may check as much. */
             if (has < had && n->code <= o->code + 1)
                 rule_fire(st, v, NULL, n->first + 1, "test '%.*s' has %zu assertions where it had %zu", (int)n->name.n, n->name.p, has, had);
@@ -119,8 +199,11 @@ void check_asserts_fall(struct rules_state *st)
         /* helpers: assertions of a test file that stand outside its tests */
         if (v->class == PATH_TEST && v->old_tests.n && v->new_tests.n && v->file->kind == RULE_FILE_MODIFIED) {
             size_t o = outside(v, &v->old, &v->old_tests), n = outside(v, &v->new, &v->new_tests);
+            enum finding_severity severity = st->severity;
+            st->severity = n ? FINDING_NOTE : severity;
             if (n < o)
                 rule_fire(st, v, NULL, 0, "helpers of these tests make %zu checks where they made %zu", n, o);
+            st->severity = severity;
         }
         /* scripts and suites without named tests: the file's assertions altogether */
         const struct regex *a = v->lang ? lang_regex(v->lang->assertion) : NULL;
@@ -146,21 +229,6 @@ static int strength(const struct lang *l, struct span s)
     if (regex_match(lang_regex(l->strong), s, 0, NULL))
         return 2;
     return 1;
-}
-
-/* Words and numbers of a line, at most max. */
-static size_t words_of(struct span s, struct span *out, size_t max)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s.n && n < max;) {
-        size_t k = i;
-        while (k < s.n && word_char(s.p[k]))
-            k++;
-        if (k > i)
-            out[n++] = span_sub(s, i, k - i);
-        i = k + 1;
-    }
-    return n;
 }
 
 /* Words that both have, over the larger number of words, in percent. */
@@ -308,6 +376,27 @@ static bool uncomment(const struct lang *l, struct span line, struct span *code)
     return s.n >= 4;
 }
 
+/* Does an added opening line stand directly before checks that were there, up to an added closing one? */
+static bool encloses_checks(const struct file_view *v, const struct regex *assertion, size_t open)
+{
+    size_t inside = 0;
+    if (open + 1 >= v->new.n || v->new.items[open + 1].changed)
+        return false;
+    for (size_t k = open + 1; k < v->new.n && k < open + 200; k++) {
+        struct span s = span_trim(v->new.items[k].text);
+        bool check = !is_comment(v->lang, s) && regex_match(assertion, s, 0, NULL);
+        if (v->new.items[k].changed && (span_eq(s, span_trim(v->new.items[open].text)) || span_eqs(s, "*/") || span_eqs(s, "}") || span_eqs(s, "fi")))
+            return inside > 0;
+        if (span_starts(s, "\"\"\"") || span_starts(s, "'''"))
+            return false; /* a doc string's own end */
+        inside += check && !v->new.items[k].changed;
+        /* "if False:" has no end: what is indented below it is in it */
+        if (span_ends(span_trim(v->new.items[open].text), ":") && s.n && indent_width(v->new.items[k].text) <= indent_width(v->new.items[open].text))
+            return inside > 0;
+    }
+    return false;
+}
+
 void check_commented_out(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -332,7 +421,7 @@ void check_commented_out(struct rules_state *st)
             struct span s = span_trim(v->new.items[k].text);
             if (v->new.items[k].changed && (span_eqs(s, "#if 0") || span_eqs(s, "=begin") || span_eqs(s, "#if false") || span_starts(s, "#[cfg(any())]") || span_starts(s, "#[cfg(FALSE)]") || span_starts(s, "=pod")))
                 rule_fire(st, v, NULL, k + 1, "taken out of the build: %.*s", (int)s.n, s.p);
-            if (v->class == PATH_TEST && v->new.items[k].changed && v->file->kind == RULE_FILE_MODIFIED && k + 1 < v->new.n && !v->new.items[k + 1].changed &&
+            if (v->class == PATH_TEST && v->new.items[k].changed && v->file->kind == RULE_FILE_MODIFIED && encloses_checks(v, a, k) &&
                 (span_eqs(s, "/*") || span_eqs(s, "\"\"\"") || span_eqs(s, "'''") || span_eqs(s, "if False:") || span_eqs(s, "if (false) {") || span_eqs(s, "if false; then") || span_eqs(s, "if false {")))
                 rule_fire(st, v, NULL, k + 1, "existing lines of the test are no longer run, from: %.*s", (int)s.n, s.p);
         }
@@ -419,6 +508,23 @@ static bool is_row(struct span s)
     return opens && strchr(",])}", s.p[s.n - 1]) != NULL && (span_findc(s, ',') >= 0);
 }
 
+/* One of at least three rows that stand together, alike in indentation and first character. */
+static bool in_table(const struct text_lines *l, size_t at)
+{
+    struct span s = span_trim(l->items[at].text);
+    size_t run = 1, w = indent_width(l->items[at].text);
+    if (!is_row(s))
+        return false;
+    for (int step = -1; step <= 1; step += 2)
+        for (size_t k = at + (size_t)step; k < l->n; k += (size_t)step) {
+            struct span t = span_trim(l->items[k].text);
+            if (!is_row(t) || t.p[0] != s.p[0] || indent_width(l->items[k].text) != w)
+                break;
+            run++;
+        }
+    return run >= 3;
+}
+
 static size_t count_literals(struct span s)
 {
     AUTO(buf) struct buf b = BUF_INIT(8192);
@@ -437,12 +543,14 @@ void check_test_data_removed(struct rules_state *st)
             continue;
         size_t gone = 0, came = 0, first = 0;
         for (size_t k = 0; k < v->old.n; k++)
-            if (v->old.items[k].changed && is_row(v->old.items[k].text)) {
+            if (v->old.items[k].changed && in_table(&v->old, k)) {
                 first = gone ? first : k + 1;
                 gone++;
             }
         for (size_t k = 0; k < v->new.n; k++)
             came += v->new.items[k].changed && is_row(v->new.items[k].text);
+        if (v->new_tests.n > v->old_tests.n)
+            continue; /* cases that became tests of their own */
         if (gone > came) {
             rule_fire(st, v, NULL, first <= v->new.n ? first : 0, "%zu row%s of test data fewer", gone - came, gone - came == 1 ? "" : "s");
             continue;
@@ -458,8 +566,8 @@ void check_test_data_removed(struct rules_state *st)
                 size_t nfrom = n->first ? n->first - 1 : 0;
                 for (size_t y = nfrom; y < n->end; y++) {
                     struct span new = span_trim(v->new.items[y].text);
-                    if (v->new.items[y].changed && likeness(old, new) >= ALIKE && count_literals(new) < count_literals(old) && span_findc(old, '[') >= 0 &&
-                        words_shared(old, new)) {
+                    if (v->new.items[y].changed && likeness(old, new) >= ALIKE && count_literals(new) < count_literals(old) && span_findc(old, '[') >= 0 && words_shared(old, new) &&
+                        (span_find(old, SPAN("for ")) >= 0 || span_find(old, SPAN("parametri")) >= 0 || span_find(old, SPAN("each")) >= 0)) {
                         rule_fire(st, v, NULL, y + 1, "test '%.*s' has fewer cases; it had: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
                         break;
                     }
@@ -478,7 +586,13 @@ void check_test_input_changed(struct rules_state *st)
             continue;
         for (size_t k = 0; k < v->old_tests.n; k++) {
             const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
-            size_t from = o->first ? o->first - 1 : 0;
+            size_t from = o->first ? o->first - 1 : 0, gone = 0, came = 0;
+            for (size_t x = o->first; n && x < o->end; x++)
+                gone += v->old.items[x].changed;
+            for (size_t y = n ? n->first : 0; n && y < n->end; y++)
+                came += v->new.items[y].changed;
+            if (gone != came || gone > 2)
+                continue; /* the test was written anew: nothing can be said of one line */
             for (size_t x = from; n && x < o->end; x++) {
                 struct span old = span_trim(v->old.items[x].text);
                 if (!v->old.items[x].changed || x == o->first || !count_literals(old) || is_comment(v->lang, old) || regex_match(a, old, 0, NULL))

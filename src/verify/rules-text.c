@@ -143,7 +143,8 @@ bool is_tautology(struct span line)
 
 struct tally {
     struct span text;
-    size_t old_left, new_left; /* occurrences not yet paired */
+    size_t old_all, new_all;   /* occurrences */
+    size_t old_left, new_left; /* of these, surplus to be marked */
 };
 
 struct tallies {
@@ -172,6 +173,27 @@ static struct tally *tally_of(struct tallies *t, struct span text)
     }
 }
 
+/*
+ * Which of several equal lines is the surplus one: lines that the other side lacks altogether first, then neighbours
+ * of what is marked already (a new test brings its own "#[test]"), then whichever comes.
+ */
+static void mark_side(struct tallies *t, struct text_lines *l, size_t head, size_t tail, bool old)
+{
+    size_t end = l->n - tail;
+    for (int pass = 0; pass < 4; pass++)
+        for (size_t n = head; n < end; n++) {
+            size_t i = pass == 2 ? head + end - 1 - n : n; /* backwards once: what stands above */
+            struct tally *s = tally_of(t, span_trim(l->items[i].text));
+            size_t *left = old ? &s->old_left : &s->new_left;
+            bool alone = (old ? s->new_all : s->old_all) == 0;
+            bool beside = (i > head && l->items[i - 1].changed) || (i + 1 < end && l->items[i + 1].changed);
+            if (*left && !l->items[i].changed && (pass == 0 ? alone : pass == 3 || beside)) {
+                l->items[i].changed = true;
+                (*left)--;
+            }
+        }
+}
+
 static bool mark_changes(struct text_lines *a, struct text_lines *b)
 {
     size_t slots = 16;
@@ -181,13 +203,14 @@ static bool mark_changes(struct text_lines *a, struct text_lines *b)
     if (!t.slots)
         return false;
     for (size_t i = 0; i < a->n; i++)
-        tally_of(&t, span_trim(a->items[i].text))->old_left++;
+        tally_of(&t, span_trim(a->items[i].text))->old_all++;
     for (size_t i = 0; i < b->n; i++)
-        tally_of(&t, span_trim(b->items[i].text))->new_left++;
+        tally_of(&t, span_trim(b->items[i].text))->new_all++;
     for (size_t i = 0; i < slots; i++) { /* keep only the surplus of each side */
-        size_t common = t.slots[i].old_left < t.slots[i].new_left ? t.slots[i].old_left : t.slots[i].new_left;
-        t.slots[i].old_left -= common;
-        t.slots[i].new_left -= common;
+        struct tally *s = &t.slots[i];
+        size_t common = s->old_all < s->new_all ? s->old_all : s->new_all;
+        s->old_left = s->old_all - common;
+        s->new_left = s->new_all - common;
     }
     /* Equal lines at both ends are where nobody edited: surplus is looked for in the middle first. */
     size_t head = 0, tail = 0, least = a->n < b->n ? a->n : b->n;
@@ -195,16 +218,8 @@ static bool mark_changes(struct text_lines *a, struct text_lines *b)
         head++;
     while (tail < least - head && span_eq(a->items[a->n - 1 - tail].text, b->items[b->n - 1 - tail].text))
         tail++;
-    for (size_t i = head; i < a->n - tail; i++) {
-        struct tally *s = tally_of(&t, span_trim(a->items[i].text));
-        if (s->old_left)
-            s->old_left--, a->items[i].changed = true;
-    }
-    for (size_t i = head; i < b->n - tail; i++) {
-        struct tally *s = tally_of(&t, span_trim(b->items[i].text));
-        if (s->new_left)
-            s->new_left--, b->items[i].changed = true;
-    }
+    mark_side(&t, a, head, tail, true);
+    mark_side(&t, b, head, tail, false);
     free(t.slots);
     return true;
 }
@@ -235,7 +250,7 @@ static size_t body_end(const struct text_lines *l, size_t at)
                 continue;
             }
             /* continuation of the signature: ") -> None:", "):" */
-            if (last == at + 1 && (t.p[0] == ')' || t.p[0] == '{'))  {
+            if ((last == at + 1 && t.p[0] == '{') || (t.p[0] == ')' && (span_ends(t, ":") || span_ends(t, "{")))) {
                 last = i + 1;
                 continue;
             }

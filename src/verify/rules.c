@@ -67,6 +67,7 @@ static struct {
 
 static void check_added(struct rules_state *st);
 static void check_removed(struct rules_state *st);
+static void check_added_to_old(struct rules_state *st);
 static void check_added_in_old_tests(struct rules_state *st);
 static void check_added_where_removed(struct rules_state *st);
 
@@ -74,6 +75,7 @@ static const struct {
     const char *name;
     rule_check_fn run;
 } checks[] = {
+    { "added-to-old", check_added_to_old },        /* the same, but not in a new file nor a new test */
     { "added", check_added },                      /* an added line matches a pattern */
     { "removed", check_removed },                  /* a removed line matches, and fewer lines of the file do than before */
     { "added-in-old-tests", check_added_in_old_tests }, /* an added line, within a test that was there */
@@ -211,7 +213,9 @@ static bool is_class_name(const char *s)
 
 bool rule_applies(const struct rule *r, const struct file_view *v)
 {
-    bool any = r->npaths == 0;
+    bool any = true; /* a list of exceptions alone means all others */
+    for (unsigned i = 0; i < r->npaths; i++)
+        any = any && r->paths[i][0] == '!';
     for (unsigned i = 0; i < r->npaths; i++) {
         const char *p = r->paths[i];
         bool not = *p == '!';
@@ -220,8 +224,6 @@ bool rule_applies(const struct rule *r, const struct file_view *v)
                                      : path_fits(p, v->file->path);
         if (fits && not)
             return false;
-        if (not && i == 0 && r->npaths == 1)
-            any = true;
         any |= fits;
     }
     return any;
@@ -275,6 +277,54 @@ static const char *message_of(const struct rule *r)
     return r->message ? r->message : r->summary;
 }
 
+/* Did another file of the change lose this very line? Then it moved. */
+static bool moved_here(const struct rules_state *st, const struct file_view *v, struct span line)
+{
+    line = span_trim(line);
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *o = &st->views[i];
+        for (size_t k = 0; o != v && k < o->old.n; k++)
+            if (o->old.items[k].changed && span_eq(span_trim(o->old.items[k].text), line))
+                return true;
+    }
+    return false;
+}
+
+/* Lines that belong to a test that is new: its body and what stands directly above it (decorators, comments). */
+static bool in_new_test(const struct file_view *v, size_t at)
+{
+    for (size_t k = 0; k < v->new_tests.n; k++) {
+        const struct test_case *t = &v->new_tests.items[k];
+        if (at >= t->end)
+            continue;
+        size_t from = t->first;
+        while (from > 0) { /* changed lines above it, and its decorators though others have the same */
+            struct span above = span_trim(v->new.items[from - 1].text);
+            if (!above.n || !(v->new.items[from - 1].changed || above.p[0] == '@' || span_starts(above, "#[")))
+                break;
+            from--;
+        }
+        if (at >= from)
+            return !tests_by_name(&v->old_tests, t->name);
+    }
+    return false;
+}
+
+static void check_added_to_old(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!rule_applies(st->rule, v) || v->file->kind == RULE_FILE_ADDED)
+            continue;
+        for (size_t k = 0; k < v->new.n; k++)
+            if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text) && !in_new_test(v, k) &&
+                !moved_here(st, v, v->new.items[k].text)) {
+                struct span s = span_trim(v->new.items[k].text);
+                rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
+            }
+    }
+}
+
 static void check_added(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -282,7 +332,7 @@ static void check_added(struct rules_state *st)
         if (!rule_applies(st->rule, v))
             continue;
         for (size_t k = 0; k < v->new.n; k++)
-            if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text)) {
+            if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text) && !moved_here(st, v, v->new.items[k].text)) {
                 struct span s = span_trim(v->new.items[k].text);
                 rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
             }
