@@ -92,6 +92,7 @@ struct exchange { /* one request, until its job is done */
     struct api *a;
     struct evhttp_request *req; /* NULL when the client has gone */
     struct event *gone;         /* the peer closed its side */
+    bool freeing;               /* we are freeing the connection, and with it the request */
     struct arena mem;
     json_t *json;
     struct chat_body body;
@@ -585,6 +586,9 @@ static void on_closed(struct evhttp_connection *c, void *ctx)
 {
     struct exchange *x = ctx;
     (void)c;
+    /* Where a write fails, libevent takes the request off its connection first, and then it is ours to free. */
+    if (x->req && !x->freeing && !evhttp_request_get_connection(x->req))
+        evhttp_request_free(x->req);
     x->req = NULL;
     if (x->gone)
         event_free(x->gone);
@@ -598,6 +602,7 @@ static void on_gone(evutil_socket_t fd, short what, void *ctx)
     struct exchange *x = ctx;
     (void)fd;
     (void)what;
+    x->freeing = true;
     if (x->req)
         evhttp_connection_free(evhttp_request_get_connection(x->req)); /* calls on_closed */
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "inference/engine/load.h"
 #include "inference/engine/worker-internal.h"
 
 #define PIECE_MAX 512           /* bytes of one token's text; llama.cpp's longest are below 300 */
@@ -19,17 +20,17 @@
 bool evaluate_abort(void *arg)
 {
     struct worker *w = arg;
-    if (atomic_load(&w->stop))
-        return true;
-    bool any = false;
+    bool any = atomic_load(&w->stop);
     for (int32_t i = 0; i < w->info.slots; i++) {
         const struct run *r = &w->runs[i];
         if (!r->in_batch)
             continue;
-        if (!atomic_load(&r->p->cancelled))
+        if (!atomic_load(&w->stop) && !atomic_load(&r->p->cancelled))
             return false;
         any = true;
     }
+    if (any)
+        load_expect_abort(true);
     return any;
 }
 
@@ -407,6 +408,7 @@ void evaluate_step(struct worker *w, int32_t threads)
     struct pace *pace = pace_of(w, threads);
     int64_t began = clock_us();
     evaluate_threads(w, pace_threads(pace, began));
+    load_expect_abort(false);
     int rc = llama_decode(w->ctx, w->batch);
     if (rc == 0) {
         int64_t now = clock_us();

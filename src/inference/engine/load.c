@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <ggml-backend.h>
 #include <llama.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,13 @@ const char *worker_kv_name(enum worker_kv type)
 /* llama.cpp's first complaint while loading: the reason that its NULL does not carry; the later ones repeat it. */
 static char first_complaint[240];
 
+static atomic_bool abort_expected;
+
+void load_expect_abort(bool expected)
+{
+    atomic_store(&abort_expected, expected);
+}
+
 static void on_llama_log(enum ggml_log_level level, const char *text, void *arg)
 {
     static enum ggml_log_level last = GGML_LOG_LEVEL_INFO;
@@ -42,7 +50,7 @@ static void on_llama_log(enum ggml_log_level level, const char *text, void *arg)
     size_t n = strcspn(text, "\n");
     if (n == 0)
         return;
-    if (last == GGML_LOG_LEVEL_ERROR) {
+    if (last == GGML_LOG_LEVEL_ERROR && !atomic_load(&abort_expected)) {
         log_warn("llama.cpp: %.*s", (int)n, text);
         if (!first_complaint[0])
             (void)snprintf(first_complaint, sizeof first_complaint, "%.*s", (int)n, text);

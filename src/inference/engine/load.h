@@ -23,4 +23,7 @@ int load_model(const struct worker_options *o, const struct load_params *p, stru
 int load_context(struct llama_model *model, const struct worker_options *o, bool (*abort)(void *ctx), void *ctx,
                  struct llama_context **out, struct err *e) WARN_UNUSED;
 
+/* An evaluation is being stopped on purpose: what llama.cpp says of it is no complaint. Any thread. */
+void load_expect_abort(bool expected);
+
 #endif

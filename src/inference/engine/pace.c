@@ -6,7 +6,7 @@
 #define SECOND 1000000LL
 #define UP_FIRST_US (SECOND / 2)
 #define UP_MOST_US (8 * SECOND)
-#define DOWN_US (15 * SECOND)    /* a trial of fewer threads though nothing looks wrong: three slower tokens */
+#define DOWN_US (30 * SECOND)    /* a trial of fewer threads though nothing looks wrong: it costs three slower tokens */
 #define SLOW 1.5                 /* times the best: something is in the way */
 #define GAIN 0.9                 /* keep the other number when it costs less than this share */
 

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define PACE_LEVELS 8         /* N, N/2, N/4 ... 1 */
-#define PACE_TRIAL 4          /* batches of a trial, the first of which is not counted: it starts threads */
+#define PACE_TRIAL 3          /* batches of a trial, the first of which is not counted: it starts threads */
 
 struct pace {
     int threads[PACE_LEVELS];
