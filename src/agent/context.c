@@ -150,6 +150,10 @@ static void add_skills(const struct context_source *src, struct buf *out, struct
         size_t n = 0;
         bool truncated;
         struct err ignored = ERR_INIT;
+        struct sandbox_stat st;
+        /* A list is a process inside, a look is not: most repositories have none of these. */
+        if (sandbox_stat(src->sandbox, skill_dirs[d], &st, &ignored) < 0 || st.type != SANDBOX_DIR)
+            continue;
         if (sandbox_list(src->sandbox, skill_dirs[d], SANDBOX_LIST_RECURSIVE, 2000, &a, &f, &n, &truncated, src->cancel, &ignored) < 0)
             continue;
         for (size_t i = 0; i < n && shown < CONTEXT_SKILLS_MAX && room->left > SKILL_LINE_BYTES; i++) {
