@@ -46,7 +46,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler
 
-CHAT = ("/chat/completions", "/messages")
+CHAT = ("/chat/completions", "/messages", "/responses")
 
 
 def now_us():
@@ -144,6 +144,27 @@ def openai_events(reply, model, usage):
         yield json.dumps({"id": "x", "object": "chat.completion.chunk", "model": model, "choices": [], "usage": usage})
     if not reply.get("no_done"):
         yield "[DONE]"
+
+
+def responses_events(reply, model, usage):
+    """The events of an OpenAI responses stream: for other agents that are measured against this server."""
+    items = []
+    if reply.get("text"):
+        items.append({"type": "message", "id": "m", "role": "assistant", "status": "completed",
+                      "content": [{"type": "output_text", "text": reply["text"], "annotations": []}]})
+    for i, c in enumerate(reply.get("calls", [])):
+        items.append({"type": "function_call", "id": "f%d" % i, "call_id": c.get("id", "call_%d" % i), "name": c["name"], "arguments": args_text(c),
+                      "status": "completed"})
+    usage = usage or {}
+    whole = {"id": "r", "object": "response", "model": model, "status": "in_progress", "output": []}
+    yield "response.created", {"type": "response.created", "response": whole}
+    for i, item in enumerate(items):
+        yield "response.output_item.added", {"type": "response.output_item.added", "output_index": i, "item": item}
+        yield "response.output_item.done", {"type": "response.output_item.done", "output_index": i, "item": item}
+    n, k = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+    counts = {"input_tokens": n, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": k,
+              "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": n + k}
+    yield "response.completed", {"type": "response.completed", "response": dict(whole, status="completed", output=items, usage=counts)}
 
 
 STOPS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
@@ -388,8 +409,8 @@ class Handler(BaseHTTPRequestHandler):
         self.head(200, reply.get("type", "text/event-stream"), None, reply.get("headers"))
         for _ in range(reply.get("comments", 0)):
             self.chunk(": ping\n\n")
-        if anthropic:
-            for name, data in anthropic_events(reply, model, usage):
+        if anthropic or path.endswith("/responses"):
+            for name, data in (anthropic_events if anthropic else responses_events)(reply, model, usage):
                 self.chunk("event: %s\ndata: %s\n\n" % (name, json.dumps(data)))
         else:
             for data in openai_events(reply, model, usage):

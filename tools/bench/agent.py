@@ -126,8 +126,8 @@ def run(argv, cwd, env, watch):
 
 
 def shared(a, b):
-    n = min(len(a), len(b))
-    lo, hi = 0, n
+    """Bytes with which both begin."""
+    lo, hi = 0, min(len(a), len(b))
     while lo < hi:
         mid = (lo + hi + 1) // 2
         if a[:mid] == b[:mid]:
@@ -137,17 +137,17 @@ def shared(a, b):
     return lo
 
 
-def closing(body):
-    """Bytes behind the last message, which every protocol must repeat."""
-    i = body.rfind('"}]')
-    return len(body) - i if 0 <= i and len(body) - i < 400 else 0
+def prompt(body):
+    """What a server renders for the model, in its order: instructions, tools, messages. Members behind them do not count."""
+    r = json.loads(body)
+    return "".join(json.dumps(r.get(k), ensure_ascii=False) for k in ("system", "instructions", "tools")) + "".join(
+        json.dumps(m, ensure_ascii=False) for m in r.get("messages", r.get("input", [])))
 
 
 def reuse(bodies):
-    """Of the bytes of each request (less what closes it): the part with which the next one begins."""
-    if len(bodies) < 2:
-        return None
-    return min(shared(a, b) / (len(a) - closing(a)) for a, b in zip(bodies, bodies[1:]))
+    """Of each prompt: the least part with which the next one begins."""
+    prompts = [prompt(b) for b in bodies]
+    return min(shared(a, b) / len(a) for a, b in zip(prompts, prompts[1:])) if len(prompts) > 1 else None
 
 
 def measure(agent, dir_, runs, replies, watch_last=True):
