@@ -71,6 +71,7 @@ static const struct {
 
 struct privacy {
     const struct config_guard *guard;
+    const struct config_policy *policy;
     struct detector_file *files[COUNT_OF(sources)];
     pcre2_code **codes[COUNT_OF(sources)];
     struct path_file *paths;
@@ -98,12 +99,13 @@ static int compile(const char *pattern, const char *name, pcre2_code **out, stru
     return err_set(e, ERR_USAGE, "detector '%s' is wrong at character %zu: %s", name, at, (char *)said);
 }
 
-int privacy_create(const struct config_guard *guard, struct privacy **out, struct err *e)
+int privacy_create(const struct config_values *values, struct privacy **out, struct err *e)
 {
     AUTO(privacy) struct privacy *p = calloc(1, sizeof *p);
     if (!p)
         return err_set(e, ERR_NOMEM, "setting up the privacy guard: out of memory");
-    p->guard = guard;
+    p->guard = &values->guard;
+    p->policy = &values->policy;
     p->match = pcre2_match_data_create(16, NULL);
     p->limits = pcre2_match_context_create(NULL);
     if (!p->match || !p->limits)
@@ -497,11 +499,25 @@ static enum config_guard_action action_for(const struct privacy *p, enum privacy
     return k == PRIVACY_SECRET ? p->guard->on_secret : k == PRIVACY_PERSONAL ? p->guard->on_personal : p->guard->on_path;
 }
 
+/* A relative entry of policy.local_only_paths names files of the workspace; absolute ones name workspaces (route_local_only). */
+static bool is_below(const char *entry, struct span path)
+{
+    size_t n = strlen(entry);
+    if (*entry == '/' || *entry == '~')
+        return false;
+    if (span_starts(path, "./"))
+        path = span_sub(path, 2, path.n);
+    return path_glob(entry, path) || (path.n > n && memcmp(path.p, entry, n) == 0 && (path.p[n] == '/' || entry[n - 1] == '/'));
+}
+
 bool privacy_path(const struct privacy *p, const char *path)
 {
     struct span s = span_of(path);
     for (size_t i = 0; i < p->guard->nnever_send; i++)
         if (path_glob(p->guard->never_send[i], s))
+            return true;
+    for (size_t i = 0; i < p->policy->nlocal_only_paths; i++)
+        if (is_below(p->policy->local_only_paths[i], s))
             return true;
     for (size_t i = 0; i < p->paths->nexcept; i++)
         if (path_glob(p->paths->except[i], s))

@@ -2,7 +2,7 @@
  * privacy - the guard over what leaves for a hosted endpoint: on the very bytes that would be sent.
  *
  *     struct privacy *p;
- *     privacy_create(&values->guard, &p, e);                        // data/detectors + configuration
+ *     privacy_create(values, &p, e);                                 // data/detectors + configuration
  *     struct privacy_input in = { .bytes = request_body, .paths = files_in_it };
  *     privacy_check(p, &in, &arena, &out, &result, e);
  *     switch (result.action) {
@@ -63,7 +63,8 @@ struct privacy_result {
 
 struct privacy;
 
-int privacy_create(const struct config_guard *guard, struct privacy **out, struct err *e) WARN_UNUSED;
+/* Kept: `values` (guard, and the relative entries of policy.local_only_paths). */
+int privacy_create(const struct config_values *values, struct privacy **out, struct err *e) WARN_UNUSED;
 void privacy_destroy(struct privacy *p);
 static inline void privacy_auto(struct privacy **p)
 {

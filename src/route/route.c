@@ -103,6 +103,28 @@ bool route_hours(const struct config_policy *p, const struct route_now *now)
     return false;
 }
 
+const char *route_local_only(const struct config_policy *p, const char *workspace, const char *home)
+{
+    for (size_t i = 0; i < p->nlocal_only_paths; i++) {
+        const char *entry = p->local_only_paths[i], *rest = workspace;
+        if (*entry == '~' && home && (entry[1] == '/' || !entry[1])) {
+            size_t n = strlen(home);
+            if (strncmp(workspace, home, n) != 0)
+                continue;
+            rest = workspace + n;
+            entry++;
+        } else if (*entry != '/') {
+            continue;
+        }
+        size_t n = strlen(entry);
+        while (n && entry[n - 1] == '/')
+            n--;
+        if (strncmp(rest, entry, n) == 0 && (rest[n] == '/' || !rest[n]))
+            return p->local_only_paths[i];
+    }
+    return NULL;
+}
+
 /* --- objections: each looks at one candidate; the text says why not, or NULL --- */
 
 struct check_context {

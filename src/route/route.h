@@ -88,6 +88,9 @@ int64_t route_cost(const struct route_candidate *c, int64_t prompt_tokens, int64
 /* Is this moment within policy.hours? True where none are set. */
 bool route_hours(const struct config_policy *p, const struct route_now *now);
 
+/* The absolute entry of policy.local_only_paths (~ is `home`) at or above the workspace, or NULL. Relative entries: privacy.h. */
+const char *route_local_only(const struct config_policy *p, const char *workspace, const char *home);
+
 /* The stops of a class's chain: configured for it, configured as default, or built in. */
 struct strings route_chain(const struct config_policy *p, const struct classification *c);
 

@@ -75,7 +75,7 @@ static int guard(void *ctx, const struct endpoint *ep, struct span body, struct 
 int task_guard(struct task *t, struct endpoint *ep, struct err *e)
 {
     if (!t->privacy) {
-        int r = privacy_create(&t->values->guard, &t->privacy, e);
+        int r = privacy_create(t->values, &t->privacy, e);
         if (r < 0)
             return err_wrap(e, "preparing the privacy guard");
     }

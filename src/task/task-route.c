@@ -1,6 +1,7 @@
 #include "task/task-internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -252,7 +253,15 @@ int task_route(struct task *t, struct cancel *cancel, struct err *e)
     };
     if (t->spec.endpoint || t->values->endpoint)
         t->route_input.wanted = t->ncandidates ? t->candidates[0].name : t->spec.endpoint;
+    const char *kept = route_local_only(&t->values->policy, t->spec.workspace, getenv("HOME")); // NOLINT(concurrency-mt-unsafe)
+    if (kept && !t->route_input.local_only) {
+        t->route_input.local_only = true;
+        t->route_input.local_only_why = "nothing may leave this directory (policy.local_only_paths)";
+    }
     now_of(&t->route_input.now);
+    r = task_spent(t, &t->route_input.spent, e);
+    if (r < 0)
+        return err_wrap(e, "adding up what was spent");
     r = route_decide(&t->route_input, &t->arena, &t->route, e);
     if (r < 0)
         return err_wrap(e, "choosing an endpoint");
@@ -285,6 +294,9 @@ int task_escalate(struct task *t, enum escalate_cause cause, int escalations, st
 {
     for (;;) {
         now_of(&t->route_input.now);
+        int spent = task_spent(t, &t->route_input.spent, e);
+        if (spent < 0)
+            return spent;
         const struct escalate_input in = {
             .cause = cause,
             .from = t->choice,

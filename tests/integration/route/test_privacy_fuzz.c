@@ -150,11 +150,11 @@ static void guard__lets_no_planted_secret_pass(void **state)
     dice = (uint64_t)seed;
     int leaks = 0, passed = 0, blocked = 0, redacted = 0;
     static const enum config_guard_action actions[] = { CONFIG_GUARD_BLOCK, CONFIG_GUARD_REDACT, CONFIG_GUARD_REDACT, CONFIG_GUARD_ASK };
-    struct config_guard guard[COUNT_OF(actions)];
+    struct config_values values[COUNT_OF(actions)];
     struct privacy *p[COUNT_OF(actions)];
     for (size_t i = 0; i < COUNT_OF(actions); i++) {
-        guard[i] = (struct config_guard){ .on_secret = actions[i], .on_personal = CONFIG_GUARD_REDACT };
-        if (privacy_create(&guard[i], &p[i], &e) < 0)
+        values[i] = (struct config_values){ .guard = { .on_secret = actions[i], .on_personal = CONFIG_GUARD_REDACT } };
+        if (privacy_create(&values[i], &p[i], &e) < 0)
             fail_msg("%s", e.text);
     }
     for (int n = 0; n < ROUTES; n++) {

@@ -9,14 +9,15 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static struct config_guard guard;
+static struct config_values values;
+#define guard values.guard
 
 static struct privacy_result check(const struct privacy_input *in, struct buf *out, struct arena *a)
 {
     struct err e = ERR_INIT;
     AUTO(privacy) struct privacy *p = NULL;
     struct privacy_result r;
-    if (privacy_create(&guard, &p, &e) < 0 || privacy_check(p, in, a, out, &r, &e) < 0)
+    if (privacy_create(&values, &p, &e) < 0 || privacy_check(p, in, a, out, &r, &e) < 0)
         fail_msg("%s", e.text);
     return r;
 }
@@ -24,6 +25,7 @@ static struct privacy_result check(const struct privacy_input *in, struct buf *o
 static int setup(void **state)
 {
     (void)state;
+    values = (struct config_values){ 0 };
     guard = (struct config_guard){ .on_secret = CONFIG_GUARD_BLOCK, .on_personal = CONFIG_GUARD_REDACT, .on_path = CONFIG_GUARD_BLOCK };
     return 0;
 }
@@ -157,6 +159,12 @@ static void check__knows_paths_that_must_not_leave(void **state)
     struct privacy_result r = check(&in, &out, &a);
     assert_int_equal(r.action, PRIVACY_BLOCK);
     assert_string_equal(r.reason, "path 'secret/plan.txt' may not leave");
+    const char *mine[] = { "papers/", "/home/ada/private" };
+    values.policy.local_only_paths = mine;
+    values.policy.nlocal_only_paths = 2;
+    struct privacy_input paper = { .bytes = SPAN("{\"path\":\"papers/a.tex\"}") };
+    r = check(&paper, &out, &a);
+    assert_int_equal(r.action, PRIVACY_BLOCK);
     struct privacy_input fine = { .bytes = SPAN("{\"path\":\".env.example\"} {\"path\":\"src/env.c\"}") };
     r = check(&fine, &out, &a);
     assert_int_equal(r.action, PRIVACY_SEND);

@@ -319,6 +319,18 @@ static void handoff__tells_what_was_tried_and_fits(void **state)
     assert_non_null(strstr(buf_str(&out), "Still failing:\n$ make test\nFAIL\n[exit 2]\n"));
 }
 
+static void local_only__knows_the_workspaces_below_a_path(void **state)
+{
+    (void)state;
+    const char *paths[] = { "~/clients/", "/srv/secret", "papers" };
+    struct config_policy p = { .local_only_paths = paths, .nlocal_only_paths = 3 };
+    assert_string_equal(route_local_only(&p, "/home/ada/clients/acme", "/home/ada"), "~/clients/");
+    assert_string_equal(route_local_only(&p, "/srv/secret", "/home/ada"), "/srv/secret");
+    assert_null(route_local_only(&p, "/srv/secrets", "/home/ada"));
+    assert_null(route_local_only(&p, "/home/bob/clients/x", "/home/ada"));
+    assert_null(route_local_only(&p, "/home/ada/papers", "/home/ada"));
+}
+
 static void candidate__knows_sizes_and_addresses(void **state)
 {
     (void)state;
@@ -349,6 +361,7 @@ int main(void)
         T(escalate__always_ends_at_a_person),
         T(escalate__repeats_only_before_the_first_token_and_not_for_ever),
         T(handoff__tells_what_was_tried_and_fits),
+        T(local_only__knows_the_workspaces_below_a_path),
         T(candidate__knows_sizes_and_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

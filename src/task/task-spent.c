@@ -1,0 +1,93 @@
+#include "task/task-internal.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "journal/members.h"
+#include "route/candidate.h"
+
+/* One step of the journal. Hosted ones cost money and count against the day; the task's own count wherever they ran. */
+struct used {
+    struct span endpoint;
+    int64_t prompt, completion, duration_ms;
+};
+
+struct adding {
+    const struct task *t;
+    struct route_spent *out;
+};
+
+static const struct config_endpoint *hosted_of(const struct task *t, struct span name)
+{
+    for (size_t i = 0; i < t->values->nendpoints; i++) {
+        struct route_candidate c;
+        candidate_of_config(&t->values->endpoints[i], &c);
+        if (!c.local && span_eqs(name, t->values->endpoints[i].name))
+            return &t->values->endpoints[i];
+    }
+    return NULL;
+}
+
+static struct used used_by(struct span members)
+{
+    struct used u = { { "", 0 }, 0, 0, 0 };
+    struct members it = members_of(members);
+    struct member m;
+    while (members_next(&it, &m)) {
+        if (span_eqs(m.name, "prompt_tokens"))
+            (void)member_i64(&m, &u.prompt);
+        else if (span_eqs(m.name, "completion_tokens"))
+            (void)member_i64(&m, &u.completion);
+        else if (span_eqs(m.name, "duration_ms"))
+            (void)member_i64(&m, &u.duration_ms);
+        else if (span_eqs(m.name, "endpoint"))
+            (void)member_span(&m, &u.endpoint);
+    }
+    return u;
+}
+
+static void add(struct config_budget *b, const struct used *u, int64_t micro_usd)
+{
+    b->tokens += u->prompt + u->completion;
+    b->time_ms += u->duration_ms;
+    b->micro_usd += micro_usd;
+}
+
+static int on_fact(void *ctx, const struct journal_event *ev)
+{
+    const struct adding *x = ctx;
+    bool own = strcmp(ev->session, x->t->session) == 0;
+    if (own && strcmp(ev->type, "task") == 0)
+        x->out->task = (struct config_budget){ 0 }; /* the next task of a conversation begins anew */
+    if (strcmp(ev->type, "step") != 0)
+        return 0;
+    struct used u = used_by(ev->members);
+    const struct config_endpoint *hosted = hosted_of(x->t, u.endpoint);
+    struct route_candidate c;
+    int64_t cost = 0;
+    if (hosted) {
+        candidate_of_config(hosted, &c);
+        cost = route_cost(&c, u.prompt, u.completion);
+        add(&x->out->day, &u, cost);
+        add(&x->out->user, &u, cost); /* one journal, one user */
+    }
+    if (own)
+        add(&x->out->task, &u, cost);
+    return 0;
+}
+
+int task_spent(struct task *t, struct route_spent *out, struct err *e)
+{
+    time_t now = (time_t)(clock_unix_ms() / 1000);
+    struct tm tm = { 0 };
+    *out = (struct route_spent){ 0 };
+    if (!localtime_r(&now, &tm))
+        return 0;
+    tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+    tm.tm_isdst = -1;
+    int64_t midnight = (int64_t)mktime(&tm) * 1000;
+    struct adding x = { t, out };
+    int r = journal_facts(t->spec.journal, midnight, 0, 0, on_fact, &x, e);
+    return r < 0 ? r : 0;
+}
