@@ -147,6 +147,7 @@ static const cyaml_schema_field_t context_fields[] = {
 };
 static const cyaml_schema_field_t inference_fields[] = {
     TEXT("model", config_inference, model),
+    TEXT("server", config_inference, server),
     INT("threads", config_inference, threads),
     INT("context_tokens", config_inference, context_tokens),
     INT("idle", config_inference, idle_ms),
@@ -274,7 +275,8 @@ const struct config_key config_keys[] = {
 
     { "context.files", KEY_LIST, TRUST_PROJECT, .adds = true, .doc = "files that the agent reads first, beside AGENTS.md" },
 
-    { "inference.model", KEY_TEXT, TRUST_USER, .doc = "GGUF file or catalogue name for the server on this machine; else the bundled pilot" },
+    { "inference.model", KEY_TEXT, TRUST_USER, .doc = "GGUF file, or name of a model in the store, for the server on this machine; else the bundled pilot" },
+    { "inference.server", KEY_TEXT, TRUST_USER, .doc = "llama-server program to start in place of the embedded engine" },
     { "inference.threads", KEY_INT, TRUST_USER, .max = 4096, .fallback = "0", .doc = "threads it computes with; 0: by the hardware" },
     { "inference.context_tokens", KEY_INT, TRUST_USER, .max = 100000000, .fallback = "0", .doc = "its context; 0: by the memory" },
     { "inference.idle", KEY_DURATION, TRUST_USER, .max = 30 * DAY_MS, .fallback = "10m", .doc = "it is stopped after so long without a request" },

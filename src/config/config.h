@@ -120,7 +120,8 @@ struct config_class {            /* classes: words that mark a task of this repo
 };
 
 struct config_inference {        /* servers on this machine */
-    const char *model;           /* GGUF file or catalogue name; NULL: the pilot */
+    const char *model;           /* GGUF file or name of a model here; NULL: the pilot */
+    const char *server;          /* llama-server to start in place of the embedded engine; NULL: the engine */
     int64_t threads;             /* 0: by the hardware */
     int64_t context_tokens;      /* 0: by memory */
     int64_t idle_ms;             /* stop an idle engine after */

@@ -24,7 +24,11 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "config/config.h"
+#include "inference/fit.h"
+#include "inference/hardware.h"
+#include "inference/isa.h"
 #include "inference/locate.h"
+#include "inference/models.h"
 #include "model/http.h"
 #include "model/url.h"
 
@@ -40,7 +44,13 @@
 #define STARTS_WINDOW_MS 60000
 #define STARTS_FREE 2                 /* in the window, without waiting */
 #define BACKOFF_MOST_MS 30000
-#define MEMORY_SPARE (512 << 20)      /* left for everything else when two models share the machine */
+#define CTX_LEAST 4096
+
+struct flags { /* chosen when a server is started */
+    int64_t ctx;
+    int slots;
+    enum fit_kv kv;
+};
 
 struct start { /* one call of engine_ensure_with */
     struct loop *loop;
@@ -254,25 +264,43 @@ static void rotate_log(const struct start *s)
         log_info("cannot rename %s: %s", s->log, strerror(errno));
 }
 
-static int64_t memory_available(void)
+/* What models may take now: what is free, less a seventh of the machine's for the builds and tests that an agent runs. */
+static int64_t memory_budget(const struct start *s)
+{
+    struct hardware h;
+    if (s->o->memory_bytes > 0)
+        return s->o->memory_bytes;
+    hardware_read_at("", &h);
+    int64_t budget = h.memory_usable - h.memory_bytes / 7;
+    return budget > 0 ? budget : 0;
+}
+
+/*
+ * Flags by fit: two conversations (an agent and a second opinion) with the wanted context; where memory is short first one,
+ * then a smaller cache type, then a smaller context. A file that cannot be read is left to the server to complain about.
+ */
+static void choose_flags(const struct start *s, struct flags *f)
 {
     struct err ignored = ERR_INIT;
-    AUTO(buf) struct buf text = BUF_INIT(64 << 10);
-    if (file_read("/proc/meminfo", text.limit, &text, &ignored) < 0)
-        return INT64_MAX;
-    struct span rest = buf_span(&text), line;
-    while (span_line(&rest, &line)) {
-        struct span name;
-        int64_t kib;
-        if (!span_split(&line, ':', &name) || !span_eqs(name, "MemAvailable"))
-            continue;
-        line = span_trim(line);
-        if (span_ends(line, " kB"))
-            line.n -= 3;
-        if (parse_i64(line, 0, INT64_MAX >> 10, &kib, &ignored) == 0)
-            return kib << 10;
+    AUTO(shape) struct shape shape = { .layers = 0 };
+    *f = (struct flags){ .ctx = s->o->ctx_tokens, .slots = s->o->slots > 0 ? s->o->slots : 2, .kv = FIT_F16 };
+    if (s->o->ctx_tokens > 0 || shape_read(s->a.model, isa_read(), &shape, &ignored) < 0)
+        return;
+    int64_t budget = memory_budget(s), wanted = shape.ctx_train > 0 && shape.ctx_train < SUPERVISOR_CTX ? shape.ctx_train : SUPERVISOR_CTX;
+    const struct flags tries[] = { { wanted, f->slots, FIT_F16 }, { wanted, 1, FIT_F16 }, { wanted, 1, FIT_Q8_0 } };
+    for (size_t i = 0; i < COUNT_OF(tries); i++) {
+        struct fit_how how = FIT_HOW;
+        struct fit_memory m;
+        how.slots = tries[i].slots;
+        how.type_k = how.type_v = tries[i].kv;
+        fit_memory(&shape, wanted, &how, &m);
+        *f = tries[i];
+        if (m.total <= budget)
+            return;
+        f->ctx = fit_context(&shape, &how, budget, wanted);
     }
-    return INT64_MAX;
+    if (f->ctx < CTX_LEAST)
+        f->ctx = CTX_LEAST; /* it does not fit: let it try, the weights are mapped and may be paged */
 }
 
 /* Another model's engine has the memory that ours needs: wait until it has nothing to do, then stop it. */
@@ -298,7 +326,7 @@ static int stop_other(struct start *s, const char *sock, struct err *e)
 static int make_room(struct start *s, struct err *e)
 {
     struct stat st;
-    if (stat(s->a.model, &st) < 0 || memory_available() > st.st_size + st.st_size / 4 + MEMORY_SPARE)
+    if (stat(s->a.model, &st) < 0 || memory_budget(s) > st.st_size + st.st_size / 4)
         return 0;
     DIR *d = opendir(s->dir);
     if (!d)
@@ -339,14 +367,15 @@ static const char *const *engine_env(void)
 }
 
 struct numbers { /* of the command line, as text */
-    char ctx[24], slots[24], threads[24], idle[32], np[24];
+    char ctx[24], slots[24], threads[24], idle[32];
 };
 
-static void format_numbers(const struct engine_options *o, struct numbers *n)
+static void format_numbers(const struct start *s, const struct flags *f, struct numbers *n)
 {
-    int slots = o->slots > 0 ? o->slots : 2;
-    (void)snprintf(n->slots, sizeof n->slots, "%d", slots);
-    (void)snprintf(n->ctx, sizeof n->ctx, "%lld", (long long)(o->server ? o->ctx_tokens * slots : o->ctx_tokens));
+    const struct engine_options *o = s->o;
+    (void)snprintf(n->slots, sizeof n->slots, "%d", f->slots);
+    /* llama-server divides its context among the slots, the engine gives it to each */
+    (void)snprintf(n->ctx, sizeof n->ctx, "%lld", (long long)(o->server ? f->ctx * f->slots : f->ctx));
     (void)snprintf(n->threads, sizeof n->threads, "%d", o->threads);
     (void)snprintf(n->idle, sizeof n->idle, "%lldms", (long long)(o->idle_ms > 0 ? o->idle_ms : IDLE_DEFAULT_MS));
 }
@@ -354,11 +383,11 @@ static void format_numbers(const struct engine_options *o, struct numbers *n)
 /* Started processes of llama-server: they end with us. */
 static struct proc *servers[8];
 
-static int start_server(struct start *s, const char *program, struct err *e)
+static int start_server(struct start *s, const char *program, const struct flags *f, struct err *e)
 {
     struct numbers n;
-    format_numbers(s->o, &n);
-    const char *argv[24];
+    format_numbers(s, f, &n);
+    const char *argv[32];
     size_t k = 0;
     argv[k++] = program;
     argv[k++] = "-m", argv[k++] = s->a.model;
@@ -366,7 +395,10 @@ static int start_server(struct start *s, const char *program, struct err *e)
     argv[k++] = "-np", argv[k++] = n.slots; /* its own default is several, and cuts the context in as many pieces */
     argv[k++] = "-sps", argv[k++] = "0.9";  /* else two agents with one system prompt evict each other */
     argv[k++] = "--no-webui";
-    if (s->o->ctx_tokens > 0)
+    argv[k++] = "--jinja";
+    argv[k++] = "-ctk", argv[k++] = fit_kv_name(f->kv);
+    argv[k++] = "-ctv", argv[k++] = fit_kv_name(f->kv);
+    if (f->ctx > 0)
         argv[k++] = "-c", argv[k++] = n.ctx;
     if (s->o->threads > 0)
         argv[k++] = "-t", argv[k++] = n.threads;
@@ -388,11 +420,11 @@ static int start_server(struct start *s, const char *program, struct err *e)
     return proc_start(s->loop, &spec, slot, e);
 }
 
-static int start_engine(struct start *s, const char *program, struct err *e)
+static int start_engine(struct start *s, const char *program, const struct flags *f, struct err *e)
 {
     struct numbers n;
-    format_numbers(s->o, &n);
-    const char *argv[24];
+    format_numbers(s, f, &n);
+    const char *argv[32];
     size_t k = 0;
     argv[k++] = program;
     argv[k++] = "--model", argv[k++] = s->a.model;
@@ -401,7 +433,9 @@ static int start_engine(struct start *s, const char *program, struct err *e)
     argv[k++] = "--idle-timeout", argv[k++] = n.idle;
     argv[k++] = "--log", argv[k++] = s->log;
     argv[k++] = "--failure", argv[k++] = s->failed;
-    if (s->o->ctx_tokens > 0)
+    argv[k++] = "--kv-k", argv[k++] = fit_kv_name(f->kv);
+    argv[k++] = "--kv-v", argv[k++] = fit_kv_name(f->kv);
+    if (f->ctx > 0)
         argv[k++] = "--ctx", argv[k++] = n.ctx;
     if (s->o->threads > 0)
         argv[k++] = "--threads", argv[k++] = n.threads;
@@ -487,10 +521,12 @@ static int start_locked(struct start *s, struct err *e)
         if (pause_ms(s, wait, e) < 0)
             return -e->kind;
     }
+    struct flags f;
+    choose_flags(s, &f);
     rotate_log(s);
     say(s, "starting the engine", 0);
     log_info("starting %s for %s on %s", program, s->a.model, s->a.socket);
-    int rc = s->o->server ? start_server(s, program, e) : start_engine(s, program, e);
+    int rc = s->o->server ? start_server(s, program, &f, e) : start_engine(s, program, &f, e);
     if (rc < 0)
         return err_wrap(e, "starting %s", path_base(program));
     return 0;
@@ -524,23 +560,38 @@ int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine
     return 0;
 }
 
+/* The file of a model that is named without a path. */
+static char *stored_model(const struct config *cfg, const char *name, struct err *e)
+{
+    AUTO(ptr) char *dir = path_join(config_cache_dir(cfg), "models");
+    AUTO(models) struct models *m = NULL;
+    if (!dir) {
+        (void)err_set(e, ERR_NOMEM, "out of memory");
+        return NULL;
+    }
+    if (models_open(dir, &m, e) < 0)
+        return NULL;
+    return models_path(m, name, e);
+}
+
 int engine_ensure(struct loop *loop, const struct config *cfg, const char *model, engine_progress_fn progress, void *ctx,
                   struct cancel *cancel, struct engine_address *out, struct err *e)
 {
     const struct config_inference *v = &config_values(cfg)->inference;
-    AUTO(ptr) char *pilot = NULL;
+    AUTO(ptr) char *own = NULL;
     if (!model)
         model = v->model;
-    if (!model) {
-        model = pilot = engine_pilot(e);
-        if (!model)
-            return -e->kind;
-    }
+    if (!model)
+        model = own = engine_pilot(e);
+    else if (!strchr(model, '/') && access(model, F_OK) < 0)
+        model = own = stored_model(cfg, model, e);
+    if (!model)
+        return -e->kind;
     AUTO(ptr) char *dir = path_join(config_state_dir(cfg), "engine");
     if (!dir)
         return err_set(e, ERR_NOMEM, "out of memory");
     struct engine_options o = { .dir = dir, .model = model, .ctx_tokens = v->context_tokens, .threads = (int)v->threads,
-                                .idle_ms = v->idle_ms };
+                                .idle_ms = v->idle_ms, .program = v->server, .server = v->server != NULL };
     return engine_ensure_with(loop, &o, progress, ctx, cancel, out, e);
 }
 

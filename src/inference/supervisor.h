@@ -29,6 +29,8 @@
 
 struct config;
 
+#define SUPERVISOR_CTX 32768 /* an agent's conversation; more costs memory that builds want */
+
 struct engine_address {
     char url[128];    /* unix:///path */
     char socket[108];
@@ -40,7 +42,11 @@ struct engine_address {
 /* What is going on, in words, and how far (0..1; negative: cannot be told). */
 typedef void (*engine_progress_fn)(void *ctx, const char *what, double done);
 
-/* model: path of a GGUF file; NULL: inference.model of the configuration, else the pilot. */
+/*
+ * model: path of a GGUF file, or a model's name in the store (models.h); NULL: inference.model of the configuration,
+ * else the pilot. Context, conversations and the cache's type are chosen to fit the memory that is free, unless
+ * inference.context_tokens says otherwise.
+ */
 int engine_ensure(struct loop *loop, const struct config *cfg, const char *model, engine_progress_fn progress, void *ctx,
                   struct cancel *cancel, struct engine_address *out, struct err *e) WARN_UNUSED;
 
@@ -50,11 +56,12 @@ struct engine_options {
     const char *model;
     const char *program;   /* stead-engine, or llama-server with `server`; NULL: found */
     bool server;           /* program is a llama-server */
-    int64_t ctx_tokens;    /* 0: the engine's choice */
-    int slots;             /* 0: 2 */
+    int64_t ctx_tokens;    /* 0: the model's own, at most SUPERVISOR_CTX, as far as memory goes */
+    int slots;             /* 0: 2, or 1 where memory is short */
     int threads;           /* 0: by the hardware */
     int64_t idle_ms;       /* 0: 10 minutes */
     int64_t start_ms;      /* longest time to wait for the model; 0: 10 minutes */
+    int64_t memory_bytes;  /* what models may take; 0: what is free now, less a reserve for builds and tests */
 };
 int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine_progress_fn progress, void *ctx,
                        struct cancel *cancel, struct engine_address *out, struct err *e) WARN_UNUSED;

@@ -553,6 +553,63 @@ static void supervisor__stops_an_idle_engine(void **state)
     assert_int_not_equal(access(at.socket, F_OK), 0);
 }
 
+/* No memory for two: the second waits until the first has nothing to do, then takes its place. */
+static void supervisor__swaps_models_by_queueing(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    char run[96], other[128];
+    (void)snprintf(run, sizeof run, "%s/swap", dir);
+    struct engine_options o = { .dir = run, .model = model_path("slow"), .threads = 1, .slots = 1, .ctx_tokens = 16384, .idle_ms = 60000 };
+    if (engine_ensure_with(loop, &o, NULL, NULL, NULL, &at, &e) < 0)
+        fail_msg("%s", e.text);
+    (void)snprintf(other, sizeof other, "%s", at.socket);
+    struct http *h;
+    size_t bytes = 0;
+    struct http_transfer *t = begin_long_reply(&h, &bytes);
+
+    struct engine_options next = { .dir = run, .model = model_path("dense"), .threads = 1, .slots = 1, .ctx_tokens = 512, .idle_ms = 60000,
+                                   .memory_bytes = 1, .start_ms = 700 };
+    struct engine_address a;
+    assert_int_equal(engine_ensure_with(loop, &next, NULL, NULL, NULL, &a, &e), -ERR_UNAVAILABLE); /* busy for longer than we wait */
+    assert_non_null(strstr(e.text, "another model is in use"));
+    assert_int_equal(active(), 1);
+
+    http_finish(t);
+    http_destroy(h);
+    next.start_ms = WAIT_MS;
+    if (engine_ensure_with(loop, &next, NULL, NULL, NULL, &a, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_not_equal(access(other, F_OK), 0);
+    at = a;
+    AUTO(json) json_t *models = ask_json("/v1/models", NULL, 200);
+    assert_string_equal(text(models, "data.0.id"), "dense.gguf");
+    stop_it();
+}
+
+/* Flags from fit: what the memory allows, unless somebody says otherwise. */
+static void supervisor__chooses_a_context_that_fits(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    char run[96];
+    (void)snprintf(run, sizeof run, "%s/flags", dir);
+    struct engine_options o = { .dir = run, .model = model_path("slow"), .threads = 1, .idle_ms = 60000 };
+    if (engine_ensure_with(loop, &o, NULL, NULL, NULL, &at, &e) < 0)
+        fail_msg("%s", e.text);
+    AUTO(json) json_t *roomy = ask_json("/props", NULL, 200);
+    assert_int_equal(number(roomy, "default_generation_settings.n_ctx"), 16384); /* as trained */
+    assert_int_equal(number(roomy, "total_slots"), 2);
+    stop_it();
+    o.memory_bytes = (int64_t)170 << 20;
+    if (engine_ensure_with(loop, &o, NULL, NULL, NULL, &at, &e) < 0)
+        fail_msg("%s", e.text);
+    AUTO(json) json_t *tight = ask_json("/props", NULL, 200);
+    assert_int_equal(number(tight, "total_slots"), 1);
+    assert_true(number(tight, "default_generation_settings.n_ctx") >= 4096);
+    stop_it();
+}
+
 static int skip_without_engine(void)
 {
     struct err e = ERR_INIT;
@@ -580,6 +637,8 @@ int main(void)
         cmocka_unit_test(supervisor__adopts_and_restarts_after_a_kill),
         cmocka_unit_test(supervisor__says_why_a_model_does_not_load),
         cmocka_unit_test(supervisor__stops_an_idle_engine),
+        cmocka_unit_test(supervisor__swaps_models_by_queueing),
+        cmocka_unit_test(supervisor__chooses_a_context_that_fits),
     };
     int skipped = skip_without_engine();
     return skipped ? skipped : cmocka_run_group_tests(tests, set_up, tear_down);
