@@ -52,7 +52,7 @@ bool export_sarif(const struct verdict *v, struct buf *out)
         json_array_append_new(results, result(buf_str(&rule), "error", buf_str(&m), "", 0));
     }
     AUTO(json) json_t *doc = json_pack(
-        "{ssss s[{s{s{sssso}} s{s{ss}} so}]}", "version", "2.1.0", "$schema",
+        "{ssss s[{s{s{ssssso}} s{s{ss}} so}]}", "version", "2.1.0", "$schema",
         "https://json.schemastore.org/sarif-2.1.0.json", "runs", "tool", "driver", "name", "stead", "version", STEAD_VERSION,
         "rules", rules, "originalUriBaseIds", "SRCROOT", "uri", "./", "results", results);
     if (!doc)
