@@ -119,28 +119,27 @@ static bool make_v1(struct cgroup *c, const char *controller)
 
 static bool create_v1(struct cgroup *c, const struct sandbox_limits *l)
 {
-    bool memory = l->memory_bytes <= 0, pids = l->pids <= 0;
+    bool memory = l->memory_bytes <= 0;
     if (l->memory_bytes > 0 && make_v1(c, "memory")) {
         const char *dir = c->paths[c->n - 1];
         memory = put_i64(dir, "memory.limit_in_bytes", l->memory_bytes) == 0;
         (void)put_i64(dir, "memory.memsw.limit_in_bytes", l->memory_bytes);
     }
-    if (l->pids > 0 && make_v1(c, "pids"))
-        pids = put_i64(c->paths[c->n - 1], "pids.max", l->pids) == 0;
+    /* Processes need no hierarchy of their own here, whose entering would cost milliseconds: RLIMIT_NPROC counts, in a user
+     * namespace, the one identity that there is inside. */
     if (l->cpus > 0 && make_v1(c, "cpu")) {
         (void)put_i64(c->paths[c->n - 1], "cpu.cfs_period_us", 100000);
         (void)put_i64(c->paths[c->n - 1], "cpu.cfs_quota_us", (int64_t)(l->cpus * 100000));
     }
     if (c->n)
         c->version = 1;
-    return memory && pids;
+    return memory;
 }
 
 void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf *note)
 {
     if (!create_v2(c, l) && !create_v1(c, l))
-        buf_adds(note, "no cgroup of our own here: memory and processes are limited per process and identity, not for the sandbox as a "
-                       "whole\n");
+        buf_adds(note, "no cgroup of our own here: memory is limited per process, not for the sandbox as a whole\n");
 }
 
 int cgroup_enter(struct cgroup *c, pid_t pid)

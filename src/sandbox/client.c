@@ -314,11 +314,11 @@ static int start(struct sandbox *sb, const struct sandbox_spec *spec, struct err
         return r;
     cgroup_create(&sb->cgroup, &s.limits, &sb->note);
     AUTO(fd) int userns = -1;
-    r = native_spawn(&sb->id, &sb->cgroup, &sb->p, &userns, e);
+    r = native_spawn(&sb->id, &sb->p, &userns, e);
     if (r < 0)
         return r;
     AUTO(layout) struct layout layout = { .steps = BUF_INIT(0) };
-    r = layout_make(&s, &sb->id, userns, &layout, e);
+    r = layout_make(&s, &sb->id, userns, !sb->cgroup.version, &layout, e);
     if (r < 0)
         return r;
     sb->target = TAKE(layout.target);
@@ -330,6 +330,10 @@ static int start(struct sandbox *sb, const struct sandbox_spec *spec, struct err
         r = send_filters(sb, spec->exceptions, layout.overlay, e);
     if (r >= 0)
         r = client_send(sb, &(struct wire){ .type = WIRE_GO, .a = layout.overlay ? WIRE_GO_NOTIFY : 0 }, NULL, 0, NULL, 0, e);
+    /* While the helper builds its walls, and before it runs anything: moving a process into a cgroup waits for a
+     * grace period of the kernel's, several milliseconds. */
+    if (r >= 0 && cgroup_enter(&sb->cgroup, sb->p.pid) < 0 && errno != ESRCH)
+        r = err_sys(e, "cannot put the sandbox into its cgroup");
     /* A helper that failed at an early step has said so, whatever became of what we sent after it. */
     if (r >= 0 || e->kind == ERR_UNAVAILABLE)
         r = wait_ready(sb, e);

@@ -538,13 +538,15 @@ static int refuse_dangerous(const char *workspace, const struct identity *id, st
     return 0;
 }
 
-static void layout_limits(const struct sandbox_limits *l, struct layout *p)
+/* `per_process`: no cgroup bounds the whole, so that at least each process is bounded. */
+static void layout_limits(const struct sandbox_limits *l, bool per_process, struct layout *p)
 {
     const struct {
         int resource;
         int64_t value;
     } rows[] = {
         { RLIMIT_CORE, 0 },
+        { RLIMIT_DATA, per_process && l->memory_bytes > 0 ? l->memory_bytes : -1 },
         { RLIMIT_NPROC, l->pids < 0 ? -1 : l->pids ? l->pids : 1024 },
         { RLIMIT_NOFILE, 65536 },
         { RLIMIT_MEMLOCK, 8 * MIB },
@@ -558,7 +560,7 @@ static void layout_limits(const struct sandbox_limits *l, struct layout *p)
             step(p, (struct row){ .op = WIRE_OP_RLIMIT, .number = rows[i].resource, .a = rows[i].value, .flags = WIRE_STEP_OPTIONAL });
 }
 
-int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, struct layout *p, struct err *e)
+int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, bool per_process, struct layout *p, struct err *e)
 {
     *p = (struct layout){ .steps = BUF_INIT(WIRE_INLINE), .note = BUF_INIT(4096) };
     p->target = strdup(spec->overlay.target ? spec->overlay.target : spec->workspace);
@@ -585,7 +587,7 @@ int layout_make(const struct sandbox_spec *spec, const struct identity *id, int 
     step(p, (struct row){ .op = WIRE_OP_READONLY, .dst = "/" });
     step(p, (struct row){ .op = WIRE_OP_LOOPBACK });
     step(p, (struct row){ .op = WIRE_OP_HOSTNAME, .src = "stead" });
-    layout_limits(&spec->limits, p);
+    layout_limits(&spec->limits, per_process, p);
     return buf_check(&p->steps, e);
 }
 

@@ -241,7 +241,7 @@ static int disk_userns(const struct identity *id, struct err *e)
     return r;
 }
 
-int native_spawn(const struct identity *id, struct cgroup *cg, struct started *out, int *userns, struct err *e)
+int native_spawn(const struct identity *id, struct started *out, int *userns, struct err *e)
 {
     AUTO(fd) int helper = helper_find(NULL, e);
     if (helper < 0)
@@ -278,8 +278,6 @@ int native_spawn(const struct identity *id, struct cgroup *cg, struct started *o
         return -ERR_DENIED;
     }
     int r = map_identities(pid, id, e);
-    if (r >= 0 && cgroup_enter(cg, pid) < 0)
-        r = err_sys(e, "cannot put the sandbox into its cgroup");
     if (r >= 0 && write(go_write, "g", 1) != 1)
         r = err_sys(e, "cannot start the helper");
     if (r < 0) {

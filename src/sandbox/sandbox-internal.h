@@ -46,7 +46,8 @@ static inline void layout_auto(struct layout *p)
     layout_finish(p);
 }
 /* userns: the sandbox's user namespace, for idmapped mounts; -1 when not started as root. */
-int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, struct layout *p, struct err *e) WARN_UNUSED;
+int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, bool per_process, struct layout *p,
+                struct err *e) WARN_UNUSED;
 /* Options of the overlay mount, with names as the helper sees them; `dirs`: NUL-terminated names to make on the tmpfs. */
 int layout_overlay_options(const struct sandbox_overlay *o, const char *home, struct buf *options, struct buf *dirs,
                          struct err *e) WARN_UNUSED;
@@ -75,8 +76,8 @@ struct started {
     pid_t pid;
     int pidfd, sock;
 };
-/* Clone into fresh namespaces, map identities, limit; on success the helper runs and waits for its steps. */
-int native_spawn(const struct identity *id, struct cgroup *cg, struct started *out, int *userns, struct err *e) WARN_UNUSED;
+/* Clone into fresh namespaces, map identities; on success the helper runs and waits for its steps. */
+int native_spawn(const struct identity *id, struct started *out, int *userns, struct err *e) WARN_UNUSED;
 void native_hint(struct err *e);
 
 /* client.c */
