@@ -4,6 +4,7 @@
 #include "base/clean.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
+#include "config/config-keys.h"
 #include "config/config.h"
 
 #define JSON_LIMIT_BYTES (4u << 20)
@@ -86,7 +87,7 @@ static int show_main(struct cli *cli)
     if (s.shown == 0 && s.prefix) {
         char safe[64];
         err_set(&e, ERR_NOT_FOUND, "nothing is set for '%s'", clean_into(safe, sizeof safe, span_of(s.prefix), CLEAN_LINE));
-        err_hint(&e, "`stead config show` lists every value; stead-config(5) every key");
+        err_hint(&e, "`stead config keys` lists every key");
         code = cli_fail(cli, EXIT_USAGE, &e);
     }
     return code;
@@ -161,4 +162,124 @@ static int path_main(struct cli *cli)
 
 const struct command cmd_config_path = {
     "config path", "show which files and directories are used", "", NULL, 0, 0, path_main,
+};
+
+/* --- keys: every key there is, for people and as the man page stead-config(5) --- */
+
+static const char *who_may(const struct config_key *k)
+{
+    switch (k->trust) {
+    case TRUST_SITE: return "site only";
+    case TRUST_PROJECT: return "project too";
+    case TRUST_TIGHTEN: return "project too, to make it stricter";
+    case TRUST_USER: break;
+    }
+    return "";
+}
+
+static const char *kind_name(const struct config_key *k)
+{
+    static const char *const names[] = {
+        [KEY_TEXT] = "text", [KEY_NAME] = "name", [KEY_URL] = "URL", [KEY_CHOICE] = "one of", [KEY_BOOL] = "true or false",
+        [KEY_INT] = "number", [KEY_FLOAT] = "number", [KEY_DURATION] = "duration", [KEY_SIZE] = "size", [KEY_USD] = "US dollars",
+        [KEY_LIST] = "list", [KEY_ITEMS] = "list of sections",
+    };
+    return k->kind == KEY_CHOICE ? k->choices : names[k->kind];
+}
+
+static void roff(struct buf *b, const char *text)
+{
+    for (; *text; text++)
+        if (*text == '-')
+            buf_adds(b, "\\-");
+        else if (*text == '\\')
+            buf_adds(b, "\\e");
+        else
+            buf_addc(b, *text);
+}
+
+static void man_key(struct buf *b, const struct config_key *k)
+{
+    buf_adds(b, ".TP\n.B ");
+    roff(b, k->path);
+    buf_addc(b, '\n');
+    roff(b, k->doc);
+    buf_adds(b, " (");
+    roff(b, kind_name(k));
+    if (k->fallback) {
+        buf_adds(b, "; default ");
+        roff(b, k->fallback);
+    }
+    if (k->adds)
+        buf_adds(b, "; files add to one another");
+    if (*who_may(k)) {
+        buf_adds(b, "; ");
+        roff(b, who_may(k));
+    }
+    buf_adds(b, ").\n");
+}
+
+static const char man_head[] =
+    ".TH STEAD\\-CONFIG 5 \"\" \"stead " STEAD_VERSION "\" \"File formats\"\n"
+    ".SH NAME\nstead\\-config \\- configuration of stead\n"
+    ".SH SYNOPSIS\n.nf\n/etc/stead/config.yaml\n$XDG_CONFIG_HOME/stead/config.yaml\nstead.yaml\n.fi\n"
+    ".SH DESCRIPTION\nYAML, without anchors, aliases and tags. Values come from, weakest first: defaults, the site's file, the user's file\n"
+    "(STEAD_CONFIG or \\-\\-config names another), the project's stead.yaml, the environment, options.\n"
+    ".B stead config show\nprints each value with its source,\n.B stead config check\nsays where and what is wrong.\n"
+    ".PP\nThe project's file comes with a repository and is not trusted: it may set what runs inside the sandbox and make policy stricter,\n"
+    "and nothing else; it is looked for from the workspace up to the repository's top. The site's file may name keys or sections under\n"
+    ".BR locked ,\nwhich nobody else may set then. Secrets are not values: an endpoint names where its key is kept.\n"
+    ".PP\nDurations are 500ms, 15s, 10m, 2h; sizes 64M, 2G. In names below, [] stands for each item of a list.\n"
+    ".SH KEYS\n";
+
+static const char man_tail[] =
+    ".SH ENVIRONMENT\n.TP\n.B STEAD_CONFIG\nin place of the user's file\n.TP\n.B STEAD_ENDPOINT\nendpoint\n.TP\n.B STEAD_MODEL\nmodel\n"
+    ".TP\n.B STEAD_STATE_DIR\npaths.state\n.TP\n.B STEAD_CACHE_DIR\npaths.cache\n"
+    ".TP\n.B STEAD_API_KEY\nthe key of an endpoint that names none\n"
+    ".SH EXAMPLE\n.nf\nendpoints:\n\\- name: workstation\n  url: http://10.0.0.7:8080\n  local: true\n  size: large\n"
+    "policy:\n  hosted_classes: [debugging]\n  protected_paths: [db/**]\n.fi\n"
+    ".SH SEE ALSO\n.BR stead (1)\n";
+
+static int keys_main(struct cli *cli)
+{
+    struct buf b = BUF_INIT(JSON_LIMIT_BYTES);
+    bool man = cli_flag(cli, "man");
+    buf_adds(&b, man ? man_head : cli->json ? "{\"v\":1,\"keys\":[" : "");
+    for (const struct config_key *k = config_keys; k->path; k++) {
+        if (man) {
+            man_key(&b, k);
+        } else if (cli->json) {
+            buf_adds(&b, k == config_keys ? "{\"key\":" : ",{\"key\":");
+            buf_add_json(&b, span_of(k->path));
+            buf_adds(&b, ",\"kind\":");
+            buf_add_json(&b, span_of(kind_name(k)));
+            buf_adds(&b, ",\"default\":");
+            if (k->fallback)
+                buf_add_json(&b, span_of(k->fallback));
+            else
+                buf_adds(&b, "null");
+            buf_adds(&b, ",\"who\":");
+            buf_add_json(&b, span_of(who_may(k)));
+            buf_adds(&b, ",\"doc\":");
+            buf_add_json(&b, span_of(k->doc));
+            buf_addc(&b, '}');
+        } else {
+            buf_addf(&b, "%s%s%s  %s%s%s%s%s%s%s\n    %s\n", cli_style(cli, "bold"), k->path, cli_style(cli, "reset"), cli_style(cli, "dim"),
+                     kind_name(k), k->fallback ? ", default " : "", k->fallback ? k->fallback : "", *who_may(k) ? "; " : "", who_may(k),
+                     cli_style(cli, "reset"), k->doc);
+        }
+    }
+    buf_adds(&b, man ? man_tail : cli->json ? "]}\n" : "");
+    int code = print_json(cli, &b);
+    buf_finish(&b);
+    return code;
+}
+
+static const struct option keys_options[] = {
+    { "man", 0, OPT_FLAG, NULL, "print the source of the man page stead-config(5)" },
+    { 0 },
+};
+
+const struct command cmd_config_keys = {
+    "config keys", "list every key: what it means, its default, who may set it", "[options]", keys_options, 0, 0, keys_main,
 };

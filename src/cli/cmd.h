@@ -13,6 +13,7 @@ extern const struct command cmd_change_list;
 extern const struct command cmd_change_show;
 extern const struct command cmd_completion;
 extern const struct command cmd_config_check;
+extern const struct command cmd_config_keys;
 extern const struct command cmd_config_path;
 extern const struct command cmd_config_show;
 extern const struct command cmd_doctor;

@@ -35,6 +35,7 @@ const struct command *const commands[] = {
     &cmd_config_show,
     &cmd_config_check,
     &cmd_config_path,
+    &cmd_config_keys,
     &cmd_completion,
     &cmd_help,
     NULL,
