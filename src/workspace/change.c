@@ -311,6 +311,18 @@ static int side_error(struct reader *r, const char *path)
     return err_wrap(r->e, "'%s' in '%s'", shown, r->c->workspace);
 }
 
+/* The workspace's side, kept when it is not too large to be compared line by line. */
+static int read_base(struct reader *r, const char *path, struct change_side *base, struct stat *st, enum side_what *what)
+{
+    int64_t mark = content_bytes(r->c->content);
+    int rc = side_read(r->base, path, SIDE_KEEP, r->c->content, CHANGE_DIFF_BYTES, base, st, what, r->e);
+    if (rc < 0 && r->e->kind == ERR_LIMIT && r->e->sys == 0) {
+        content_rewind(r->c->content, mark);
+        rc = side_read(r->base, path, SIDE_HASH, NULL, INT64_MAX / 2, base, st, what, r->e);
+    }
+    return rc < 0 ? side_error(r, path) : rc;
+}
+
 /* A file or link that the layer holds at `path`; `at` is where its bytes are. */
 static int take_file(struct reader *r, int at, int upper, const char *path, enum side_what *base_what)
 {
@@ -318,50 +330,35 @@ static int take_file(struct reader *r, int at, int upper, const char *path, enum
     struct stat base_st = { 0 };
     enum side_what what;
     struct err e = ERR_INIT;
-    int rc;
-    if (side_read(r->base, path, SIDE_HASH, NULL, INT64_MAX / 2, &base, &base_st, base_what, r->e) < 0)
-        return side_error(r, path);
-    rc = side_read(at, path, SIDE_KEEP | SIDE_FORCE, r->c->content, CHANGE_FILE_BYTES, &now, NULL, &what, &e);
+    int64_t mark = content_bytes(r->c->content);
+    if (read_base(r, path, &base, &base_st, base_what) < 0)
+        return -(int)r->e->kind;
+    int rc = side_read(at, path, SIDE_KEEP | SIDE_FORCE, r->c->content, CHANGE_FILE_BYTES, &now, NULL, &what, &e);
     if (rc < 0 && (e.sys == ENOSPC || e.sys == EDQUOT)) {
         *r->e = e;
         return side_error(r, path);
     }
-    if (rc < 0) {
-        add_note(r, NOTE_REFUSED, path, false, e.text);
-        return 0;
-    }
-    if (rc == 0) {
-        add_note(r, NOTE_REFUSED, path, false, "changed while the layer was read");
+    if (rc <= 0) {
+        content_rewind(r->c->content, mark);
+        add_note(r, NOTE_REFUSED, path, false, rc < 0 ? e.text : "changed while the layer was read");
         return 0;
     }
     now.mode = carried_mode(&now, &base);
     now.mtime_ns = 0;
     bool same = base.exists && base.symlink == now.symlink && strcmp(base.hash.s, now.hash.s) == 0;
-    if (same && base.mode == now.mode)
+    if (same && base.mode == now.mode) {
+        content_rewind(r->c->content, mark);
         return 0;
+    }
     struct change_file *f = new_file(r, path, !base.exists ? CHANGE_ADDED : same ? CHANGE_MODE : CHANGE_MODIFIED);
     if (!f)
         return -(int)r->e->kind;
     f->now = now;
     f->base = base;
-    if (!base.exists)
-        return 0;
-    if (base.size <= CHANGE_DIFF_BYTES) {
-        struct change_side kept;
-        rc = side_read(r->base, path, SIDE_KEEP, r->c->content, CHANGE_DIFF_BYTES, &kept, NULL, &what, r->e);
-        if (rc < 0)
-            return side_error(r, path);
-        if (rc == 0 || strcmp(kept.hash.s, base.hash.s) != 0)
-            f->base_moved = true; /* right now, under our eyes */
-        else
-            f->base = kept;
-    }
-    if (base_moved(r, &base_st, upper, path))
-        return base_from_head(r, f);
-    return 0;
+    return base.exists && base_moved(r, &base_st, upper, path) ? base_from_head(r, f) : 0;
 }
 
-static int take_deleted(struct reader *r, const char *path, bool keep);
+static int take_deleted(struct reader *r, const char *path);
 
 /* Everything below a directory of the workspace that the layer removed or replaced, except names in `kept`. */
 static int take_deleted_dir(struct reader *r, const char *path, const struct upper_node *kept, int depth)
@@ -397,31 +394,33 @@ static int take_deleted_dir(struct reader *r, const char *path, const struct upp
             rc = nomem(r);
         else if (fstatat(dirfd(d), n, &st, AT_SYMLINK_NOFOLLOW) == 0 && !left_out(r, sub, S_ISDIR(st.st_mode)))
             rc = S_ISDIR(st.st_mode) && depth < UPPER_DEPTH_MAX ? take_deleted_dir(r, sub, NULL, depth + 1)
-                                                                : take_deleted(r, sub, true);
+                                                                : take_deleted(r, sub);
     }
     (void)closedir(d);
     return rc;
 }
 
-static int take_deleted(struct reader *r, const char *path, bool keep)
+static int take_deleted(struct reader *r, const char *path)
 {
     struct change_side base;
     struct stat st;
     enum side_what what;
     if (r->scan_only)
         return new_file(r, path, CHANGE_DELETED) ? 0 : -(int)r->e->kind;
-    int rc = side_read(r->base, path, SIDE_HASH, NULL, INT64_MAX / 2, &base, &st, &what, r->e);
+    int64_t mark = content_bytes(r->c->content);
+    int rc = read_base(r, path, &base, &st, &what);
     if (rc < 0)
-        return side_error(r, path);
+        return rc;
     if (what == SIDE_DIR)
         return take_deleted_dir(r, path, NULL, 0);
     if (what == SIDE_OTHER)
         add_note(r, NOTE_REFUSED, path, false, "deleted, but not a regular file in the workspace: left as it is");
     if (rc == 0)
         return 0;
-    if (keep && base.size <= DELETED_KEEP_BYTES &&
-        side_read(r->base, path, SIDE_KEEP, r->c->content, DELETED_KEEP_BYTES, &base, NULL, &what, r->e) < 0)
-        return side_error(r, path);
+    if (base.stored && base.size > DELETED_KEEP_BYTES) {
+        content_rewind(r->c->content, mark);
+        base.stored = false;
+    }
     struct change_file *f = new_file(r, path, CHANGE_DELETED);
     if (!f)
         return -(int)r->e->kind;
@@ -444,7 +443,7 @@ static int take_node(struct reader *r, const struct upper_node *node, const char
         if (side_read(r->base, path, SIDE_HASH, NULL, 0, &base, NULL, &what, &(struct err)ERR_INIT) >= 0 &&
             what == SIDE_DIR && left_out(r, path, true))
             return 0;
-        return take_deleted(r, path, true);
+        return take_deleted(r, path);
     case UPPER_FILE:
     case UPPER_LINK:
         if (r->scan_only)
@@ -464,7 +463,7 @@ static int take_node(struct reader *r, const struct upper_node *node, const char
     if (side_read(r->base, path, SIDE_HASH, NULL, INT64_MAX / 2, &base, NULL, &what, r->e) < 0)
         return side_error(r, path);
     if (what == SIDE_FILE || what == SIDE_LINK)
-        return take_deleted(r, path, true);
+        return take_deleted(r, path);
     return what == SIDE_DIR && node->opaque ? take_deleted_dir(r, path, node, 0) : 0;
 }
 

@@ -11,9 +11,11 @@
 
 #define BINARY_LOOK_BYTES 8000 /* as git does */
 #define CHUNK_BYTES 65536
+#define MEMORY_BYTES ((int64_t)32 << 20) /* most changes are small: no file is made for them before they are saved */
 
 struct change_content {
     int fd;
+    char *dir;      /* where the file goes when it outgrows memory; NULL once it is one */
     int64_t size;
     bool named;     /* content_save gave it a name, or content_open found one */
     void *map;      /* of map_size bytes; made by the first content_get */
@@ -29,18 +31,14 @@ bool content_is_binary(struct span data)
 int content_create(const char *dir, struct change_content **out, struct err *e)
 {
     AUTO(content) struct change_content *c = calloc(1, sizeof *c);
-    if (!c)
+    if (!c || !(c->dir = strdup(dir))) {
+        if (c)
+            c->fd = -1;
         return err_set(e, ERR_NOMEM, "cannot keep a change in '%s': out of memory", dir);
-    c->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (c->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
-        /* file systems without O_TMPFILE: a name that is taken away at once; content_save then copies */
-        AUTO(ptr) char *name = path_join(dir, ".content.XXXXXX");
-        c->fd = name ? mkostemp(name, O_CLOEXEC) : -1;
-        if (c->fd >= 0)
-            (void)unlink(name);
     }
+    c->fd = memfd_create("stead-change", MFD_CLOEXEC);
     if (c->fd < 0)
-        return err_sys(e, "cannot keep a change in '%s'", dir);
+        return err_sys(e, "cannot keep a change in memory");
     *out = TAKE(c);
     return 0;
 }
@@ -69,6 +67,7 @@ void content_destroy(struct change_content *c)
     if (c->map)
         (void)munmap(c->map, c->map_size);
     fd_close(&c->fd);
+    free(c->dir);
     free(c);
 }
 
@@ -77,9 +76,58 @@ int64_t content_bytes(const struct change_content *c)
     return c->size;
 }
 
+static int copy_to(const struct change_content *c, int to, struct err *e)
+{
+    char chunk[CHUNK_BYTES];
+    for (int64_t at = 0; at < c->size;) {
+        ssize_t n = pread(c->fd, chunk, sizeof chunk, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_sys(e, "cannot read the content of a change");
+        if (write_all(to, chunk, (size_t)n) < 0)
+            return err_sys(e, "cannot write the content of a change");
+        at += n;
+    }
+    return 0;
+}
+
+/* A file without a name in the directory; content_save gives it one. */
+static int make_file(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+        /* file systems without O_TMPFILE: a name that is taken away at once; content_save then copies */
+        AUTO(ptr) char *name = path_join(dir, ".content.XXXXXX");
+        fd = name ? mkostemp(name, O_CLOEXEC) : -1;
+        if (fd >= 0)
+            (void)unlink(name);
+    }
+    return fd;
+}
+
+/* Out of memory and onto the disk. */
+static int spill(struct change_content *c)
+{
+    struct err ignored = ERR_INIT;
+    int fd = make_file(c->dir);
+    if (fd < 0 || copy_to(c, fd, &ignored) < 0) {
+        errno = ignored.sys ? ignored.sys : errno;
+        fd_close(&fd);
+        return -1;
+    }
+    (void)close(c->fd);
+    c->fd = fd;
+    free(c->dir);
+    c->dir = NULL;
+    return 0;
+}
+
 static int append(struct change_content *c, const void *data, size_t n)
 {
     const char *p = data;
+    if (c->dir && c->size + (int64_t)n > MEMORY_BYTES && spill(c) < 0)
+        return -1;
     while (n) {
         ssize_t w = pwrite(c->fd, p, n, c->size);
         if (w < 0 && errno == EINTR)
@@ -93,8 +141,7 @@ static int append(struct change_content *c, const void *data, size_t n)
     return 0;
 }
 
-/* Forget what was appended since `size`. */
-static void rewind_to(struct change_content *c, int64_t size)
+void content_rewind(struct change_content *c, int64_t size)
 {
     c->size = size;
     (void)!ftruncate(c->fd, size);
@@ -121,7 +168,7 @@ static int take(struct change_content *c, int fd, int64_t limit, struct change_s
             failed = err_sys(e, "cannot keep a copy");
         if (failed) {
             if (c)
-                rewind_to(c, start);
+                content_rewind(c, start);
             return failed;
         }
         if (n == 0)
@@ -154,7 +201,7 @@ int content_add(struct change_content *c, struct span data, struct change_side *
     int64_t start = c->size;
     if (append(c, data.p, data.n) < 0) {
         int failed = err_sys(e, "cannot keep a copy");
-        rewind_to(c, start);
+        content_rewind(c, start);
         return failed;
     }
     side->size = (int64_t)data.n;
@@ -196,22 +243,6 @@ int content_get(const struct change_content *cc, const struct change_side *side,
     if (map(c, e) < 0)
         return -(int)e->kind;
     *out = (struct span){ c->size ? (const char *)c->map + side->offset : "", (size_t)side->size };
-    return 0;
-}
-
-static int copy_to(const struct change_content *c, int to, struct err *e)
-{
-    char chunk[CHUNK_BYTES];
-    for (int64_t at = 0; at < c->size;) {
-        ssize_t n = pread(c->fd, chunk, sizeof chunk, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_sys(e, "cannot read the content of a change");
-        if (write_all(to, chunk, (size_t)n) < 0)
-            return err_sys(e, "cannot write the content of a change");
-        at += n;
-    }
     return 0;
 }
 

@@ -2,7 +2,7 @@
  * content - the one file that holds all bytes of a change (or of an apply's plan), appended, then read by offset.
  *
  *     struct content *c;
- *     content_create(dir, &c, e);                        // without a name in `dir`, until content_save
+ *     content_create(dir, &c, e);                        // in memory; a nameless file in `dir` when it grows
  *     content_add_fd(c, fd, limit, &side, e);            // copies, hashes, fills size, hash, offset, binary
  *     content_get(c, &side, &span, e);                   // the caller checks side.hash where it matters
  *     content_save(c, dirfd, "content", e);              // gives it a name, synced
@@ -32,6 +32,8 @@ int content_hash_fd(int fd, struct change_side *side, struct err *e) WARN_UNUSED
 int content_get(const struct change_content *c, const struct change_side *side, struct span *out, struct err *e) WARN_UNUSED;
 int content_save(struct change_content *c, int dirfd, const char *name, struct err *e) WARN_UNUSED;
 int64_t content_bytes(const struct change_content *c);
+/* Forget what was added since content_bytes was `size`. */
+void content_rewind(struct change_content *c, int64_t size);
 /* NUL in the first 8000 bytes, or larger than CHANGE_DIFF_BYTES. */
 bool content_is_binary(struct span data);
 

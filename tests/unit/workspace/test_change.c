@@ -377,6 +377,34 @@ static void a_saved_change__loads_equal_and_damage_is_noticed(void **state)
     world_finish(&w);
 }
 
+static void a_change_larger_than_memory__goes_to_disk_and_back(void **state)
+{
+    (void)state;
+    struct world w;
+    size_t n = (size_t)40 << 20;
+    world_init(&w);
+    put(w.ws, "small", "1\n");
+    world_layer(&w);
+    char *big = calloc(1, n);
+    assert_non_null(big);
+    memset(big + n / 2, 'x', n / 2);
+    put(w.upper, "small", "2\n");
+    put_bytes(w.upper, "big", big, n, 0644);
+    AUTO(change) struct change *c = world_change(&w), *d = NULL;
+    assert_ok(change_save(c, w.state, &w.e), &w.e);
+    assert_ok(change_load(w.state, c->id, &d, &w.e), &w.e);
+    struct change *both[] = { c, d };
+    for (size_t i = 0; i < 2; i++) {
+        struct span s;
+        assert_ok(change_data(both[i], &change_find(both[i], "big")->now, &s, &w.e), &w.e);
+        assert_true(s.n == n && memcmp(s.p, big, n) == 0);
+        assert_ok(change_data(both[i], &change_find(both[i], "small")->base, &s, &w.e), &w.e);
+        assert_true(span_eqs(s, "1\n"));
+    }
+    free(big);
+    world_finish(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +419,7 @@ int main(void)
         cmocka_unit_test(protected_paths__are_guarded_by_policy),
         cmocka_unit_test(a_base_that_the_user_edited__is_noticed),
         cmocka_unit_test(a_saved_change__loads_equal_and_damage_is_noticed),
+        cmocka_unit_test(a_change_larger_than_memory__goes_to_disk_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
