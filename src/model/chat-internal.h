@@ -46,6 +46,7 @@ struct chat {
     uint64_t sent_hash;
     int64_t counted_tokens; /* the server's count of the last prompt and reply; 0 none */
     int64_t prompt_tokens;  /* of it the prompt */
+    size_t reasoning_bytes; /* thinking sent back, which a template may drop again */
     size_t counted_bytes;   /* the wire's length it stands for */
     struct chat_stats stats;
     int64_t gap_us;      /* our own work since the last byte of the last reply */

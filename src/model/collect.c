@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #define ARGS_LIMIT_BYTES (8u << 20) /* of one call: a file that no model writes whole */
 
@@ -57,6 +58,62 @@ bool collect_reasoning(struct collect *c, struct span piece)
     if (c->sink->reasoning)
         c->sink->reasoning(c->sink->ctx, piece);
     return buf_add_span(&c->reasoning, piece);
+}
+
+/* The value of four hexadecimal digits, or -1. */
+static int hex4(const char *p)
+{
+    int v = 0;
+    for (int i = 0; i < 4; i++) {
+        char c = p[i];
+        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (d < 0)
+            return -1;
+        v = v * 16 + d;
+    }
+    return v;
+}
+
+static bool is_surrogate(struct span s, size_t at, int from)
+{
+    if (at + 6 > s.n || s.p[at] != '\\' || s.p[at + 1] != 'u')
+        return false;
+    int v = hex4(s.p + at + 2);
+    return v >= from && v < from + 0x400;
+}
+
+json_t *collect_parse(struct span text)
+{
+    json_t *j = json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL);
+    if (j)
+        return j;
+    AUTO(buf) struct buf valid = BUF_INIT(4 * text.n + 64), fixed = BUF_INIT(4 * text.n + 64);
+    if (!utf8_add_valid(&valid, text))
+        return NULL;
+    struct span s = buf_span(&valid);
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] != '\\' || i + 1 >= s.n) {
+            buf_addc(&fixed, s.p[i]);
+        } else if (is_surrogate(s, i, 0xd800) && is_surrogate(s, i + 6, 0xdc00)) {
+            buf_add(&fixed, s.p + i, 12);
+            i += 11;
+        } else if (is_surrogate(s, i, 0xd800) || is_surrogate(s, i, 0xdc00)) {
+            buf_adds(&fixed, "\\ufffd");
+            i += 5;
+        } else {
+            buf_add(&fixed, s.p + i, 2);
+            i++;
+        }
+    }
+    return fixed.failed ? NULL : json_loadb(buf_str(&fixed), fixed.n, JSON_ALLOW_NUL, NULL);
+}
+
+size_t collect_bytes(const struct collect *c)
+{
+    size_t n = c->text.n + c->reasoning.n;
+    for (size_t i = 0; i < c->ncalls; i++)
+        n += c->calls[i].args.n + strlen(c->calls[i].name);
+    return n;
 }
 
 static bool args_complete(const struct collect_call *k)

@@ -65,6 +65,13 @@ struct collect_call *collect_call(struct collect *c, struct span id, int64_t ind
 void collect_error(struct collect *c, const json_t *error);
 int collect_check(const struct collect *c, struct err *e) WARN_UNUSED; /* limits and memory */
 
+/*
+ * JSON as servers send it: also with bytes that are no UTF-8 and with halves of surrogate pairs (a character cut
+ * between two tokens), which become U+FFFD, and with NUL characters. NULL: not JSON.
+ */
+json_t *collect_parse(struct span text);
+size_t collect_bytes(const struct collect *c); /* of text, reasoning and arguments so far */
+
 /* Small readers of JSON that came from a server. */
 struct span json_span(const json_t *v);                                 /* "" unless a string */
 int64_t json_count(const json_t *object, const char *name, int64_t or); /* a non-negative number */

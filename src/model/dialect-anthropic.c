@@ -334,7 +334,7 @@ static int anthropic_event(struct collect *c, struct span name, struct span data
     data = span_trim(data);
     if (!data.n || span_eqs(data, "[DONE]"))
         return 0;
-    AUTO(json) json_t *j = json_loadb(data.p, data.n, 0, NULL);
+    AUTO(json) json_t *j = collect_parse(data);
     if (!json_is_object(j))
         return err_set(e, ERR_PROTOCOL, "an event of the stream is not a JSON object");
     struct span type = json_span(json_object_get(j, "type"));

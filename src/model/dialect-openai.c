@@ -461,6 +461,8 @@ static int openai_body(struct collect *c, const json_t *answer, struct err *e)
     if (!json_is_array(choices) && !json_object_get(answer, "usage") && !json_object_get(answer, "prompt_progress"))
         return err_set(e, ERR_PROTOCOL, "the answer is not a chat completion");
     const json_t *choice = json_array_get(choices, 0);
+    if (json_count(choice, "index", 0) != 0)
+        choice = NULL; /* another alternative, which nobody asked for */
     const json_t *delta = json_object_get(choice, "delta");
     if (!json_is_object(delta))
         delta = json_object_get(choice, "message");
@@ -481,7 +483,7 @@ static int openai_event(struct collect *c, struct span name, struct span data, s
     }
     if (!data.n)
         return 0;
-    AUTO(json) json_t *j = json_loadb(data.p, data.n, 0, NULL);
+    AUTO(json) json_t *j = collect_parse(data);
     if (!json_is_object(j)) {
         if (!span_eqs(name, "error"))
             return err_set(e, ERR_PROTOCOL, "an event of the stream is not a JSON object");

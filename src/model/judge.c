@@ -155,6 +155,14 @@ int judge_server_parse(struct chat *c, struct err *e)
                    "Your last tool call could not be read, so nothing was run. Call the tool again with complete, valid JSON arguments.", e);
 }
 
+/* Some servers count from call_0 in every reply. Both dialects write an id in the same way. */
+static bool id_was_used(const struct chat *c, struct span id)
+{
+    char text[NAME_MAX_BYTES + 16];
+    int n = snprintf(text, sizeof text, "\"id\":\"%.*s\"", (int)id.n, id.p);
+    return memmem(c->wire.bytes.p, c->wire.bytes.n, text, (size_t)n) != NULL;
+}
+
 /* The calls go into the history with our answer to those that cannot run. */
 static int record(struct chat *c, struct candidate *k, size_t n, struct span text, struct span reasoning, struct span signature, struct arena *a,
                   struct reply *out, struct err *e)
@@ -168,6 +176,7 @@ static int record(struct chat *c, struct candidate *k, size_t n, struct span tex
         bool own = c->behaviour.nine_char_ids || !sane_name(k[i].id);
         for (size_t m = 0; m < i && !own; m++)
             own = span_eq(k[m].id, k[i].id);
+        own = own || id_was_used(c, k[i].id);
         if (own) {
             chat_make_id(c, id);
             k[i].id = keep(a, span_of(id));
@@ -179,6 +188,8 @@ static int record(struct chat *c, struct candidate *k, size_t n, struct span tex
         usable += k[i].usable;
     }
     struct message m = { .role = MESSAGE_ASSISTANT, .text = text, .reasoning = reasoning, .signature = signature, .calls = said, .ncalls = nsaid };
+    if (c->behaviour.reasoning != REPLAY_NONE)
+        c->reasoning_bytes += reasoning.n;
     int rc = chat_write(c, &m, e);
     out->calls = usable ? arena_array(a, usable, sizeof *out->calls) : NULL;
     if (rc >= 0 && usable && !out->calls)
@@ -216,8 +227,12 @@ static bool silently_truncated(const struct chat *c, const struct collect *r)
     int64_t now = r->usage.prompt_tokens, window = c->ep->context_tokens;
     if (now <= 0)
         return false;
-    bool near = !window || now * 4 >= window;
-    if (c->prompt_tokens > 0 && now * 5 < c->prompt_tokens * 4 && near)
+    if (r->usage.cached_tokens > 0 && now < c->prompt_tokens)
+        now += r->usage.cached_tokens; /* some count only what they read anew */
+    /* A cut prompt fills the window, or half of it; and templates drop the thinking of earlier turns. */
+    bool near = window ? now * 5 >= window * 2 : now >= 1000;
+    int64_t before = c->prompt_tokens - (int64_t)(c->reasoning_bytes * 2 / 5);
+    if (before > 0 && now * 5 < before * 4 && near)
         return true;
     return c->behaviour.count_prompt && c->wire.bytes.n > 16384 && (size_t)now * 12 < c->wire.bytes.n && near;
 }
@@ -376,6 +391,8 @@ int judge(struct chat *c, struct collect *r, bool last, struct arena *a, struct 
     }
     out->finish = cut ? FINISH_LENGTH : r->finish;
     struct message m = { .role = MESSAGE_ASSISTANT, .text = text, .reasoning = kept_reasoning, .signature = buf_span(&r->signature) };
+    if (c->behaviour.reasoning != REPLAY_NONE)
+        c->reasoning_bytes += kept_reasoning.n;
     int rc = chat_write(c, &m, e);
     return rc < 0 ? rc : JUDGE_USABLE;
 }

@@ -17,6 +17,8 @@
 #define STALL_LOCAL_MS 300000         /* servers that hold a call back until it is whole send nothing meanwhile */
 #define STALL_HOSTED_MS 120000
 #define TICK_MS 1000
+#define OVERRUN_BYTES_PER_TOKEN 24 /* long tokens are runs of spaces; code has 3 to 5 bytes */
+#define OVERRUN_BYTES 65536
 
 /* One HTTP request and what came of it. */
 struct exchange {
@@ -31,6 +33,7 @@ struct exchange {
     struct buf body;
     struct err parse; /* why reading stopped */
     bool bad;
+    bool overrun; /* the server does not keep to max_tokens: stopped by us */
     int64_t begun_ms, life_ms; /* life: last sign that work goes on */
     int64_t total, cached, processed;
     bool progress_measured;
@@ -123,12 +126,13 @@ static bool on_data(void *ctx, struct span piece)
 {
     struct exchange *x = ctx;
     if (x->form == BODY_STREAM) {
-        bool before = x->got.any;
+        size_t before = collect_bytes(&x->got);
         if (sse_feed(&x->sse, piece, &x->parse) < 0)
             x->bad = true;
-        if (x->got.any && (!before || piece.n > 16))
-            x->life_ms = clock_ms();
-        return !x->bad && !x->got.failed;
+        if (collect_bytes(&x->got) != before)
+            x->life_ms = clock_ms(); /* keep-alive comments are no life */
+        x->overrun = collect_bytes(&x->got) > (size_t)x->c->max_tokens * OVERRUN_BYTES_PER_TOKEN + OVERRUN_BYTES;
+        return !x->bad && !x->got.failed && !x->overrun;
     }
     buf_add_span(&x->body, piece);
     x->life_ms = clock_ms();
@@ -215,7 +219,7 @@ static void conclude(struct exchange *x)
         return;
     }
     if (x->status == 200 && x->form != BODY_STREAM && how == HTTP_OK) {
-        AUTO(json) json_t *j = json_loadb(buf_str(&x->body), x->body.n, 0, NULL);
+        AUTO(json) json_t *j = collect_parse(buf_span(&x->body));
         if (!json_is_object(j)) {
             struct span s = span_trim(buf_span(&x->body));
             if (s.n && s.p[0] == '{') {
@@ -244,6 +248,9 @@ static void conclude(struct exchange *x)
         fail(x, MODEL_ERR_CONNECT, http_error(x->t));
     } else if (how == HTTP_TLS) {
         fail(x, MODEL_ERR_CONNECT, http_error(x->t));
+    } else if (x->overrun) {
+        x->got.finish = FINISH_LENGTH;
+        x->got.finished = true;
     } else if (how == HTTP_STOPPED) {
         fail(x, MODEL_ERR_MODEL, "the reply is too long");
     } else if (!x->got.finished && !x->got.ended) {

@@ -32,7 +32,7 @@ A reply:
   "delay_ms", "piece_delay_ms", "hang": true (answers nothing more)
   "cut_after": N          the connection breaks after N bytes of the answer
   "stream": false         a whole JSON answer although a stream was asked for
-  "status", "json" | "text" | "raw", "type", "headers"   an answer as it stands
+  "status", "json" | "text" | "raw" | "raw_hex", "type", "headers"   an answer as it stands
   "error_in_stream": {...}  an error object as an event, after the text
   "close": true           the connection is closed without an answer
 """
@@ -318,7 +318,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, r):
         """An answer as it stands."""
-        if "raw" in r:
+        if "raw_hex" in r:
+            data, kind = bytes.fromhex(r["raw_hex"]), r.get("type", "text/event-stream")
+        elif "raw" in r:
             data, kind = r["raw"].encode("utf-8", "surrogateescape"), r.get("type", "text/event-stream")
         elif "text" in r:
             data, kind = r["text"].encode(), r.get("type", "text/plain")
@@ -393,7 +395,7 @@ class Handler(BaseHTTPRequestHandler):
         if reply.get("close"):
             self.drop()
             return
-        if "status" in reply or "raw" in reply or "json" in reply:
+        if "status" in reply or "raw" in reply or "raw_hex" in reply or "json" in reply:
             self.answer(reply)
             return
         usage = usage_of(reply, body)
