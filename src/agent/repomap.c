@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "agent/match.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -134,14 +135,19 @@ static void add_file(struct buf *out, struct tag *tags, const struct file *f)
 
 int repomap_rank(struct span tags_text, struct span uses_text, size_t bytes, struct buf *out, struct err *e)
 {
-    AUTO(ptr) struct tag *tags = calloc(TAGS_MAX, sizeof *tags);
-    AUTO(ptr) struct use *uses = calloc(TAGS_MAX, sizeof *uses);
-    AUTO(ptr) struct file *files = calloc(TAGS_MAX, sizeof *files);
+    size_t ntags = lines_count(tags_text), max_uses = lines_count(uses_text);
+    if (ntags > TAGS_MAX)
+        ntags = TAGS_MAX;
+    if (max_uses > TAGS_MAX)
+        max_uses = TAGS_MAX;
+    AUTO(ptr) struct tag *tags = calloc(ntags + 1, sizeof *tags);
+    AUTO(ptr) struct use *uses = calloc(max_uses + 1, sizeof *uses);
+    AUTO(ptr) struct file *files = calloc(ntags + 1, sizeof *files);
     if (!tags || !uses || !files)
         return err_set(e, ERR_NOMEM, "ranking definitions: out of memory");
-    size_t nuses = read_uses(uses_text, uses, TAGS_MAX), n = 0, nfiles = 0;
+    size_t nuses = read_uses(uses_text, uses, max_uses), n = 0, nfiles = 0;
     struct span line;
-    while (n < TAGS_MAX && span_line(&tags_text, &line)) {
+    while (n < ntags && span_line(&tags_text, &line)) {
         if (!parse_tag(line, &tags[n]))
             continue;
         tags[n].uses = uses_of(uses, nuses, tags[n].name);
