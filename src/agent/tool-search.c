@@ -45,13 +45,24 @@ static void show(struct tool_run *run, struct span text, bool truncated, struct 
     }
 }
 
+static struct sandbox_search spec_of(const struct search_args *a)
+{
+    return (struct sandbox_search){ .pattern = a->pattern, .path = a->path && a->path[0] ? a->path : NULL };
+}
+
+static int begin_search(struct tool_run *run, const void *data, struct err *e)
+{
+    struct sandbox_search s = spec_of(data);
+    return sandbox_search_begin(run->env->sandbox, &s, run->env->cancel, &run->job, e);
+}
+
 static int run_search(struct tool_run *run, const void *data, struct buf *out, struct err *e)
 {
-    const struct search_args *a = data;
-    struct sandbox_search s = { .pattern = a->pattern, .path = a->path && a->path[0] ? a->path : NULL };
+    struct sandbox_search s = spec_of(data);
     AUTO(buf) struct buf found = BUF_INIT(8u << 20);
     bool truncated = false;
-    int r = sandbox_search(run->env->sandbox, &s, &found, &truncated, run->env->cancel, e);
+    int r = run->job ? sandbox_search_end(run->env->sandbox, &s, run->job, &found, &truncated, run->env->cancel, e)
+                     : sandbox_search(run->env->sandbox, &s, &found, &truncated, run->env->cancel, e);
     const char *how = "";
     if (r < 0 && e->kind == ERR_INPUT) {
         /* Models search for code: `foo(` is meant as it stands. */
@@ -80,4 +91,5 @@ const struct tool tool_search = {
     .args_size = sizeof(struct search_args),
     .needs = TOOL_READS,
     .run = run_search,
+    .begin = begin_search,
 };

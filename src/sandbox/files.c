@@ -195,14 +195,17 @@ static void cut_lines(struct buf *out, size_t from, size_t max, bool *truncated)
     }
 }
 
-int sandbox_search(struct sandbox *sb, const struct sandbox_search *s, struct buf *out, bool *truncated, struct cancel *cancel,
-                   struct err *e)
+static int64_t search_ms(const struct sandbox_search *s)
+{
+    return s->timeout_ms ? s->timeout_ms : 30000;
+}
+
+int sandbox_search_begin(struct sandbox *sb, const struct sandbox_search *s, struct cancel *cancel, struct sandbox_job **out, struct err *e)
 {
     const char *argv[24];
-    size_t n = 0, from = out->n, max = s->max_matches ? s->max_matches : 1000;
+    size_t n = 0, max = s->max_matches ? s->max_matches : 1000;
     char per_file[32];
     struct sandbox_result r;
-    bool more = false;
     if (!sb->searched_rg) {
         sb->searched_rg = true;
         const char *const probe[] = { "rg", "--version", NULL };
@@ -232,12 +235,25 @@ int sandbox_search(struct sandbox *sb, const struct sandbox_search *s, struct bu
     argv[n] = NULL;
     if (!sb->has_rg && s->fixed)
         argv[1] = "-rnIH";
-    struct sandbox_exec x = { .argv = argv, .timeout_ms = s->timeout_ms ? s->timeout_ms : 30000, .out_cap_bytes = 1 << 20, .merge = true };
-    int rc = sandbox_exec(sb, &x, out, &r, cancel, e);
+    struct sandbox_exec x = { .argv = argv, .timeout_ms = search_ms(s), .out_cap_bytes = 1 << 20, .merge = true };
+    int rc = sandbox_job_start(sb, &x, NULL, NULL, out, e);
+    return rc < 0 ? err_wrap(e, "search") : rc;
+}
+
+int sandbox_search_end(struct sandbox *sb, const struct sandbox_search *s, struct sandbox_job *job, struct buf *out, bool *truncated,
+                       struct cancel *cancel, struct err *e)
+{
+    size_t from = out->n, max = s->max_matches ? s->max_matches : 1000;
+    struct sandbox_result r;
+    bool more = false;
+    int rc = loop_wait(sb->loop, job_done(job), 0, cancel, e);
+    if (rc >= 0)
+        rc = sandbox_job_result(job, &r, e);
     if (rc < 0)
         return err_wrap(e, "search");
+    buf_add_span(out, sandbox_job_output(job));
     if (r.timed_out)
-        return err_set(e, ERR_TIMEOUT, "search: not finished within %lld ms", (long long)x.timeout_ms);
+        return err_set(e, ERR_TIMEOUT, "search: not finished within %lld ms", (long long)search_ms(s));
     if (r.status >= 2 && out->n > from) {
         struct span text = { out->p + from, out->n - from }, line;
         (void)span_line(&text, &line);
@@ -261,4 +277,12 @@ int sandbox_search(struct sandbox *sb, const struct sandbox_search *s, struct bu
     if (truncated)
         *truncated = more;
     return 0;
+}
+
+int sandbox_search(struct sandbox *sb, const struct sandbox_search *s, struct buf *out, bool *truncated, struct cancel *cancel,
+                   struct err *e)
+{
+    AUTO(sandbox_job) struct sandbox_job *job = NULL;
+    int rc = sandbox_search_begin(sb, s, cancel, &job, e);
+    return rc < 0 ? rc : sandbox_search_end(sb, s, job, out, truncated, cancel, e);
 }

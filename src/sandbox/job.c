@@ -35,6 +35,11 @@ struct sandbox_job {
     char program[128];
 };
 
+const bool *job_done(const struct sandbox_job *job)
+{
+    return &job->done;
+}
+
 bool sandbox_job_done(const struct sandbox_job *job)
 {
     return job->done;

@@ -126,4 +126,7 @@ int client_ask(struct sandbox *sb, struct wire *w, const void *a, size_t an, con
 int client_path(struct sandbox *sb, const char *path, char out[PATHS_INSIDE_MAX], struct err *e) WARN_UNUSED;
 int client_fail(const struct wire *w, const char *payload, size_t n, struct err *e);
 
+/* job.c: for loop_wait. */
+const bool *job_done(const struct sandbox_job *job);
+
 #endif

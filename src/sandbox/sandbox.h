@@ -232,6 +232,12 @@ struct sandbox_search {
 int sandbox_search(struct sandbox *sb, const struct sandbox_search *s, struct buf *out, bool *truncated,
                    struct cancel *cancel, struct err *e) WARN_UNUSED;
 
+/* The same in two parts, so that several run at once; `s` is the same in both. The job is the caller's to destroy. */
+int sandbox_search_begin(struct sandbox *sb, const struct sandbox_search *s, struct cancel *cancel, struct sandbox_job **out,
+                         struct err *e) WARN_UNUSED;
+int sandbox_search_end(struct sandbox *sb, const struct sandbox_search *s, struct sandbox_job *job, struct buf *out, bool *truncated,
+                       struct cancel *cancel, struct err *e) WARN_UNUSED;
+
 /* --- layers --- */
 
 /*
