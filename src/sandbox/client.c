@@ -285,7 +285,7 @@ static int wait_ready(struct sandbox *sb, struct err *e)
         return -(int)e->kind;
     }
     if (!m.w.a)
-        buf_adds(&sb->note, "no Landlock in this kernel: the second wall around files is missing\n");
+        buf_adds(&sb->note, "no Landlock: the second wall around files is missing (not in this kernel, or nested user namespaces are allowed)\n");
     return 0;
 }
 
@@ -328,8 +328,9 @@ static int start(struct sandbox *sb, const struct sandbox_spec *spec, struct err
         r = send_record(sb, &(struct wire){ .type = WIRE_STEPS }, layout.steps.p, layout.steps.n, NULL, 0, layout.fds, layout.nfds, e);
     if (r >= 0)
         r = send_filters(sb, spec->exceptions, layout.overlay, e);
+    int64_t go = (layout.overlay ? WIRE_GO_NOTIFY : 0) | (spec->exceptions & SANDBOX_ALLOW_USERNS ? WIRE_GO_NO_LANDLOCK : 0);
     if (r >= 0)
-        r = client_send(sb, &(struct wire){ .type = WIRE_GO, .a = layout.overlay ? WIRE_GO_NOTIFY : 0 }, NULL, 0, NULL, 0, e);
+        r = client_send(sb, &(struct wire){ .type = WIRE_GO, .a = go }, NULL, 0, NULL, 0, e);
     /* While the helper builds its walls, and before it runs anything: moving a process into a cgroup waits for a
      * grace period of the kernel's, several milliseconds. */
     if (r >= 0 && cgroup_enter(&sb->cgroup, sb->p.pid) < 0 && errno != ESRCH)

@@ -23,7 +23,7 @@ static const char *const system_dirs[] = { "/usr", "/bin", "/sbin", "/lib", "/li
 
 /* What of /etc programs need to run. Nothing that names secrets, hosts or users of this machine. */
 static const char *const etc_names[] = {
-    "alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version", "fonts", "gai.conf",
+    "alternatives", "ca-certificates", "ca-certificates.conf", "chromium.d", "crypto-policies", "debian_version", "fonts", "gai.conf",
     "inputrc", "java", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
     "localtime", "lsb-release", "magic", "maven", "mime.types", "os-release", "perl", "pki", "protocols", "python3",
     "python3.11", "redhat-release", "services", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone", "xml",

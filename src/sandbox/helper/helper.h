@@ -47,7 +47,7 @@ struct helper {
     int landlock;        /* ruleset, or -1 */
     int null;
     int pass[2];         /* a starting command hands its notification descriptor over here */
-    bool notify;
+    bool notify, no_landlock;
     int notify_fd[NOTIFY_MAX]; /* seccomp notifications: one for each command and all that it starts */
     struct job jobs[JOBS_MAX];
     struct { int fd; uint32_t id; } listeners[LISTENERS_MAX];

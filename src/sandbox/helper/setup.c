@@ -350,7 +350,7 @@ static void drop_what_nobody_needs(void)
 void setup_landlock(void)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 2)
+    if (abi < 2 || H.no_landlock)
         return; /* without the REFER right every rename between directories would fail */
     uint64_t all = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
     all |= LANDLOCK_ACCESS_FS_REFER;
@@ -464,6 +464,7 @@ void setup_watch(void)
 void setup_run(int64_t go)
 {
     H.notify = go & WIRE_GO_NOTIFY;
+    H.no_landlock = go & WIRE_GO_NO_LANDLOCK;
     enter_new_root();
     if (mkdir(WIRE_PRIVATE, 0700) < 0 || (H.private_fd = open(WIRE_PRIVATE, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
         die("making the private directory", NULL);

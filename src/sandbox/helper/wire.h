@@ -53,7 +53,10 @@ enum wire_type {
     WIRE_ACCEPT,
 };
 
-enum wire_go { WIRE_GO_NOTIFY = 1, WIRE_GO_NOUSERNS = 2 };
+enum wire_go {
+    WIRE_GO_NOTIFY = 1,      /* renames ask the helper */
+    WIRE_GO_NO_LANDLOCK = 2, /* nested user namespaces are allowed: Landlock would forbid their mounts */
+};
 enum wire_exit { WIRE_EXIT_TIMEOUT = 1, WIRE_EXIT_TRUNCATED = 2, WIRE_EXIT_DISK = 4 };
 
 enum wire_exec { /* in c; nice in bits 8..15, rows 16..31, columns 32..47 */

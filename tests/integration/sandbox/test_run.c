@@ -220,8 +220,10 @@ static void background__runs_on_and_ends_by_kill(void **state)
     assert_string_equal(buf_str(&out), "up\n");
     assert_ok(sandbox_kill(P.sb, r.job, &P.e), &P.e);
     int ended = 0;
-    for (int i = 0; i < 100 && ended == 0; i++)
+    for (int i = 0; i < 1000 && ended == 0; i++) {
+        (void)usleep(5000);
         ended = sandbox_background(P.sb, r.job, &now, &P.e);
+    }
     assert_int_equal(ended, 1);
     assert_int_equal(now.status, 137);
     assert_int_equal(sandbox_kill(P.sb, 12345, &P.e), -ERR_NOT_FOUND);
