@@ -34,7 +34,11 @@ bool evaluate_abort(void *arg)
     return any;
 }
 
-/* A pool that stays: without one llama.cpp starts and joins its threads for every token. */
+/*
+ * A pool that stays: without one llama.cpp starts and joins its threads for every token. And one for each number of
+ * threads, kept to the end: the backend remembers the pool of its last graph and pauses it when it is given another, so
+ * that one must not be freed in between.
+ */
 void evaluate_threads(struct worker *w, int32_t n)
 {
     if (n == w->threads_now)
@@ -46,20 +50,19 @@ void evaluate_threads(struct worker *w, int32_t n)
         *(void **)&create = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new");
         *(void **)&w->pool_free = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free");
     }
-    llama_detach_threadpool(w->ctx);
-    if (w->pool)
-        w->pool_free(w->pool);
-    w->pool = NULL;
-    if (create && w->pool_free) {
+    if (!w->pools[n] && create && w->pool_free) {
         struct ggml_threadpool_params params = ggml_threadpool_params_default(n);
         params.poll = n < w->options.threads ? POLL_SHARED : POLL_ALONE;
-        w->pool = create(&params);
+        w->pools[n] = create(&params);
     }
-    if (w->pool)
-        llama_attach_threadpool(w->ctx, w->pool, NULL);
+    if (w->pools[n])
+        llama_attach_threadpool(w->ctx, w->pools[n], NULL);
+    else
+        llama_detach_threadpool(w->ctx);
     llama_set_n_threads(w->ctx, n, n);
     w->threads_now = n;
 }
+
 static void checkpoints_drop(struct run *r, size_t from_n)
 {
     size_t kept = 0;

@@ -75,7 +75,7 @@ struct worker {
     struct llama_model *model;
     struct llama_context *ctx;
     struct chat_templates *templates;
-    ggml_threadpool_t pool;
+    ggml_threadpool_t pools[WORKER_THREADS_MAX + 1]; /* by number of threads; the ones not in use sleep */
     void (*pool_free)(ggml_threadpool_t);
     int32_t threads_now;
     int32_t threads_paced;    /* the wanted number that `writing` and `reading` were made for */

@@ -277,8 +277,9 @@ void worker_destroy(struct worker *w)
         llama_detach_threadpool(w->ctx);
         llama_free(w->ctx);
     }
-    if (w->pool)
-        w->pool_free(w->pool);
+    for (size_t i = 0; i < COUNT_OF(w->pools); i++)
+        if (w->pools[i])
+            w->pool_free(w->pools[i]);
     if (w->model)
         llama_model_free(w->model);
     (void)pthread_mutex_destroy(&w->lock);

@@ -49,7 +49,7 @@ struct worker_options {
 
 #define WORKER_CTX_DEFAULT 16384
 #define WORKER_SLOTS_MAX 16
-#define WORKER_THREADS_MAX 256
+#define WORKER_THREADS_MAX 256 /* the largest machines' physical cores; one pool a number is kept */
 
 struct worker_info { /* of the loaded model; valid from on_ready */
     char description[128]; /* "llama 1B Q4_K - Medium" */
