@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""test_terminal.py STEAD MODEL_SERVER: a person at a terminal, played by tmux: the interactive session and the review."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+STEAD, SERVER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+ONLY = sys.argv[3:] or None
+CASES = []
+SUM = "int sum(const int *v, int n)\n{\n    int total = 0;\n    for (int i = 1; i < n; i++)\n        total += v[i];\n    return total;\n}\n"
+FIX = {"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 4, "new": "    for (int i = 0; i < n; i++)"}}]}
+
+
+def case(fn):
+    CASES.append(fn)
+    return fn
+
+
+class Terminal:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="stead-term-")
+        self.repo = os.path.join(self.dir, "repo")
+        os.makedirs(os.path.join(self.repo, "src/deep"))
+        os.makedirs(os.path.join(self.dir, ".config/stead"))
+        with open(os.path.join(self.dir, ".config/stead/config.yaml"), "w") as f:
+            f.write("inference:\n  embedded: false\n")
+        self.write("sum.c", SUM)
+        self.write("other.c", "int other;\n")
+        self.write("src/deep/file.c", "x\n")
+        self.write("Makefile", "test:\n\tgrep -q 'i = 0' sum.c\n")
+        self.server = None
+        self.env = {"PATH": os.environ["PATH"], "HOME": self.dir, "STEAD_STATE_DIR": os.path.join(self.dir, "state"), "LANG": "C.UTF-8",
+                    "SHELL": "/bin/sh", "STEAD_CACHE_DIR": os.path.join(self.dir, "cache")}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+            if name in os.environ:
+                self.env[name] = os.environ[name]
+
+    def write(self, path, text):
+        with open(os.path.join(self.repo, path), "w") as f:
+            f.write(text)
+
+    def read(self, path):
+        with open(os.path.join(self.repo, path)) as f:
+            return f.read()
+
+    def serve(self, *replies, **more):
+        script, self.record = os.path.join(self.dir, "script.json"), os.path.join(self.dir, "record.jsonl")
+        with open(script, "w") as f:
+            json.dump(dict(replies=list(replies), **more), f)
+        self.server = subprocess.Popen([sys.executable, SERVER, script, "--record", self.record], stdout=subprocess.PIPE, text=True)
+        self.url = self.server.stdout.readline().split()[1]
+        return self.url
+
+    def bodies(self):
+        with open(self.record) as f:
+            return [json.loads(l)["body"] for l in f if json.loads(l)["n"]]
+
+    def tmux(self, *args):
+        p = subprocess.run(["tmux", "-S", os.path.join(self.dir, "tmux"), "-f", "/dev/null", *args], env=self.env, capture_output=True, text=True)
+        return p.stdout
+
+    def open(self, command, columns=100, rows=30):
+        self.tmux("new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", self.repo, f"{command}; echo exit=$?; sleep 1000")
+        time.sleep(0.2)
+
+    def keys(self, *keys):
+        self.tmux("send-keys", *keys)
+
+    def type(self, text):
+        self.tmux("send-keys", "-l", text)
+
+    def screen(self):
+        return self.tmux("capture-pane", "-p", "-S", "-200")
+
+    def styled(self):
+        return self.tmux("capture-pane", "-p", "-e")
+
+    def wait(self, *words, timeout=25, gone=()):
+        end = time.time() + timeout
+        while time.time() < end:
+            text = self.screen()
+            if all(w in text for w in words) and not any(g in text for g in gone):
+                return text
+            time.sleep(0.05)
+        raise AssertionError(f"{words} did not appear:\n{self.screen()}")
+
+    def close(self):
+        self.tmux("kill-server")
+        if self.server:
+            self.server.kill()
+            self.server.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@case
+def a_task_is_typed_checked_and_applied(t):
+    t.serve(FIX, {"text": "I changed **line 4**.\n\n- it starts at `0` now"})
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait("> ", "/help")
+    t.type("make the failing test pass")
+    t.keys("Enter")
+    text = t.wait("make test", "pass", "/apply carries it in")
+    assert "edit sum.c:4" in text, text
+    assert "\u2022 it starts at 0 now" in text, text
+    t.type("/diff")
+    t.keys("Enter")
+    t.wait("+    for (int i = 0; i < n; i++)")
+    assert "i = 1" in t.read("sum.c")
+    t.type("/apply")
+    t.keys("Enter")
+    t.wait("applied, change")
+    assert "i = 0" in t.read("sum.c")
+    t.type("/quit")
+    t.keys("Enter")
+    t.wait("exit=0")
+
+
+@case
+def completion_of_commands_and_paths(t):
+    t.serve({"text": "ok"}, repeat=True)
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait("> ")
+    t.type("/he")
+    t.keys("Tab")
+    t.wait("> /help")
+    t.keys("C-u")
+    t.type("look at @src/de")
+    t.keys("Tab")
+    t.wait("@src/deep/")
+    t.keys("Tab")
+    t.wait("@src/deep/file.c")
+    t.keys("Enter")
+    t.wait("ok")
+    assert any("file.c" in b for b in t.bodies())
+
+
+@case
+def multi_line_input_and_history(t):
+    t.serve({"text": "first answer"}, {"text": "second answer"})
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait("> ")
+    t.type("one\\")
+    t.keys("Enter")
+    t.type("two")
+    t.wait("> one", ". two")
+    t.keys("Enter")
+    t.wait("first answer")
+    assert any("one\\ntwo" in b for b in t.bodies()), t.bodies()[-1][-400:]
+    t.keys("Up")
+    t.wait("> one", ". two")
+
+
+@case
+def ctrl_c_interrupts_once_and_leaves_twice(t):
+    t.serve({"text": "never", "delay_ms": 20000}, {"text": "alive again"})
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait("> ")
+    t.type("explain this")
+    t.keys("Enter")
+    t.wait("waiting for the model")
+    began = time.time()
+    t.keys("C-c")
+    t.wait("failed", gone=["waiting for the model"])
+    assert time.time() - began < 5
+    t.type("are you there?")
+    t.keys("Enter")
+    t.wait("alive again")
+    t.keys("C-c")
+    t.wait("once more leaves")
+    t.keys("C-c")
+    t.wait("exit=0")
+
+
+@case
+def a_message_is_queued_while_it_works(t):
+    t.serve(dict(FIX, delay_ms=1500), {"text": "both done"}, {"text": "later"}, repeat=True)
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait("> ")
+    t.type("fix the sum")
+    t.keys("Enter")
+    t.wait("waiting for the model")
+    t.type("and say when you are done")
+    t.keys("Enter")
+    t.wait("queued: and say when you are done")
+    t.wait("both done")
+    assert any("and say when you are done" in b for b in t.bodies()[:3]), "the agent saw it"
+
+
+@case
+def narrow_window_resize_and_no_colour(t):
+    t.env["NO_COLOR"] = "1"
+    long = "a rather long sentence that has to be wrapped somewhere because the window is narrow, twice even"
+    t.serve({"text": long}, {"text": "after the resize"})
+    t.open(f"{STEAD} --endpoint {t.url}", columns=60)
+    t.wait("> ")
+    t.type("explain")
+    t.keys("Enter")
+    text = t.wait("twice even")
+    assert all(len(line) <= 60 for line in text.splitlines())
+    assert "\033[3" not in t.styled(), "no colour was asked for"
+    t.tmux("resize-window", "-x", "44", "-y", "20")
+    time.sleep(0.3)
+    t.type("again")
+    t.keys("Enter")
+    t.wait("after the resize")
+
+
+@case
+def plain_mode_draws_nothing_twice(t):
+    t.serve({"text": "plain words"})
+    t.open(f"{STEAD} --plain --endpoint {t.url}")
+    t.wait("> ")
+    t.type("explain")
+    t.keys("Enter")
+    t.wait("plain words")
+    t.keys("C-d")
+    t.wait("exit=0")
+
+
+@case
+def hostile_text_cannot_drive_the_terminal(t):
+    t.serve({"text": "safe\033]0;owned\007 \033[2Jstill here\033[31m"})
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait("> ")
+    t.type("explain")
+    t.keys("Enter")
+    t.wait("safe", "still here")
+    assert "owned" not in t.tmux("display-message", "-p", "#{pane_title}")
+
+
+def draft(t):
+    t.serve({"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 4, "new": "    for (int i = 0; i < n; i++)"}},
+                       {"name": "edit", "args": {"path": "other.c", "line": 1, "new": "int other = 1;"}}]}, {"text": "done"},
+            {"calls": [{"name": "edit", "args": {"path": "other.c", "line": 1, "new": "int other = 2;"}}]}, {"text": "as you wish"}, {"text": "end"}, repeat=True)
+    p = subprocess.run([STEAD, "run", "--endpoint", t.url, "--approve", "never", "fix the failing test"], cwd=t.repo, env=t.env, capture_output=True, text=True,
+                       stdin=subprocess.DEVNULL)
+    assert p.returncode == 0, p.stdout + p.stderr
+
+
+@case
+def review_approves_and_rejects_by_hunk(t):
+    draft(t)
+    t.open(f"{STEAD} review", columns=110)
+    text = t.wait("hunk 1 of 2", "make test", "pass")
+    assert "other.c" in text
+    t.keys("r")
+    t.wait("why (for the agent")
+    t.type("not asked for")
+    t.keys("Enter")
+    t.wait("hunk 2 of 2", "1 rejected", "+     for (int i = 0")
+    t.keys("s")
+    t.wait(" | ")
+    t.keys("a")
+    t.wait("1 approved", "every hunk is decided")
+    t.keys("f")
+    t.wait("applied", timeout=40)
+    t.wait("exit=", timeout=40)
+    assert "i = 0" in t.read("sum.c"), "the approved hunk was carried in"
+    assert t.read("other.c") == "int other;\n", "the rejected one was not"
+    assert any("not asked for" in b for b in t.bodies()), "the agent was told why"
+
+
+@case
+def review_undo_search_and_later(t):
+    draft(t)
+    t.open(f"{STEAD} review", columns=110)
+    t.wait("hunk 1 of 2")
+    t.keys("a")
+    t.wait("1 approved")
+    t.keys("u")
+    t.wait("0 approved")
+    t.keys("/")
+    t.type("sum")
+    t.keys("Enter")
+    t.wait("sum.c")
+    t.keys("q")
+    t.wait("left for later", "exit=6")
+    assert "i = 1" in t.read("sum.c")
+
+
+def main():
+    passed = failed = 0
+    for fn in CASES:
+        if ONLY and fn.__name__ not in ONLY:
+            continue
+        t = Terminal()
+        began = time.time()
+        try:
+            fn(t)
+            passed += 1
+            print(f"ok {fn.__name__} ({time.time() - began:.1f} s)", flush=True)
+        except Exception as e:  # noqa: BLE001 - any failure is this case's
+            failed += 1
+            print(f"not ok {fn.__name__}: {type(e).__name__}: {str(e)[:4000]}", flush=True)
+        finally:
+            t.close()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+main()
