@@ -10,6 +10,8 @@ extern const struct option common_options[];
 
 /* Read options into cli->values; operands are moved to the front of argv, and set as cli->argc, argv. */
 int cli_parse(struct cli *cli, int argc, char **argv, struct err *e) WARN_UNUSED;
+/* Options that stood before the command's name must be its own or common ones. */
+int cli_check_known(const struct cli *cli, struct err *e) WARN_UNUSED;
 int cli_check_operands(const struct cli *cli, struct err *e) WARN_UNUSED;
 int cli_count(const struct cli *cli, const char *name);
 /* Flush; report a failed write; the exit code to leave with. */

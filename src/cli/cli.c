@@ -234,6 +234,17 @@ int cli_parse(struct cli *cli, int argc, char **argv, struct err *e)
     return 0;
 }
 
+int cli_check_known(const struct cli *cli, struct err *e)
+{
+    for (const struct option_value *v = cli->values; v; v = v->next)
+        if (!find_option(cli->command, v->option->name, strlen(v->option->name), 0)) {
+            char shown[80];
+            (void)snprintf(shown, sizeof shown, "--%s", v->option->name);
+            return unknown_option(cli->command, shown, v->option->name, e);
+        }
+    return 0;
+}
+
 int cli_check_operands(const struct cli *cli, struct err *e)
 {
     const struct command *cmd = cli->command;

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/cli-internal.h"
+#include "cli/cmd.h"
 #include "cli/version.h"
 #define LOG_MODULE "cli"
 #include "base/log.h"
@@ -65,10 +66,11 @@ static int enter_dir(struct cli *cli, struct err *e)
     return 0;
 }
 
-/* Two words before a command: `stead -C DIR run` is as good as `stead run -C DIR`. */
+/* Options before a command: `stead -C DIR run` is as good as `stead run -C DIR`. */
 static int leading_options(struct cli *cli, int argc, char **argv, struct err *e)
 {
-    static const struct command root = { "", "", "", NULL, 0, -1, NULL, .stop_at_operand = true };
+    static struct command root = { "", "", "", NULL, 0, -1, NULL, .stop_at_operand = true };
+    root.options = cmd_interactive.options; /* `stead --endpoint URL` is the interactive session */
     cli->command = &root;
     return cli_parse(cli, argc, argv, e);
 }
@@ -124,6 +126,8 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_fail(cli, EXIT_USAGE, &e);
     }
     cli->command = cmd;
+    if (cli_check_known(cli, &e) < 0)
+        return cli_fail(cli, EXIT_USAGE, &e);
     if (cli_parse(cli, argc - used, argv + used, &e) < 0) {
         cli->json = cli->json || cli_count(cli, "json") > 0;
         return cli_fail(cli, EXIT_USAGE, &e);

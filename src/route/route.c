@@ -314,7 +314,7 @@ static const char *person_for(const struct classification *c, struct arena *a)
         return "a failure would cost much, so a person decides";
     if (c->poor_hint)
         return arena_printf(a, "it may be %s, so a person decides", c->poor_hint->title);
-    if (c->unsure)
+    if (c->unsure && c->cost != COST_LOW) /* a cheap failure is caught by the gates, or undone */
         return "the rules are not sure what is asked, so a person decides";
     return NULL;
 }

@@ -532,7 +532,7 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
     if (rc == 0 && past.torn) /* the step that was running when we died is made again */
         rc = layer_undo(t->layer, t->sandbox, (int)past.checkpoint, e);
     if (rc == 0)
-        rc = task_classify(t, text, e);
+        rc = task_classify(t, past.task && past.task[0] ? span_of(past.task) : text, e);
     if (rc == 0)
         rc = event_task(t, text, e);
     if (rc < 0)

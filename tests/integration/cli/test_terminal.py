@@ -100,7 +100,7 @@ class Terminal:
 def a_task_is_typed_checked_and_applied(t):
     t.serve(FIX, {"text": "I changed **line 4**.\n\n- it starts at `0` now"})
     t.open(f"{STEAD} --endpoint {t.url}")
-    t.wait("> ", "/help")
+    t.wait(">", "/help")
     t.type("make the failing test pass")
     t.keys("Enter")
     text = t.wait("make test", "pass", "/apply carries it in")
@@ -121,9 +121,9 @@ def a_task_is_typed_checked_and_applied(t):
 
 @case
 def completion_of_commands_and_paths(t):
-    t.serve({"text": "ok"}, repeat=True)
+    t.serve({"text": "completed answer"}, repeat=True)
     t.open(f"{STEAD} --endpoint {t.url}")
-    t.wait("> ")
+    t.wait(">")
     t.type("/he")
     t.keys("Tab")
     t.wait("> /help")
@@ -134,7 +134,7 @@ def completion_of_commands_and_paths(t):
     t.keys("Tab")
     t.wait("@src/deep/file.c")
     t.keys("Enter")
-    t.wait("ok")
+    t.wait("completed answer")
     assert any("file.c" in b for b in t.bodies())
 
 
@@ -142,7 +142,7 @@ def completion_of_commands_and_paths(t):
 def multi_line_input_and_history(t):
     t.serve({"text": "first answer"}, {"text": "second answer"})
     t.open(f"{STEAD} --endpoint {t.url}")
-    t.wait("> ")
+    t.wait(">")
     t.type("one\\")
     t.keys("Enter")
     t.type("two")
@@ -158,7 +158,7 @@ def multi_line_input_and_history(t):
 def ctrl_c_interrupts_once_and_leaves_twice(t):
     t.serve({"text": "never", "delay_ms": 20000}, {"text": "alive again"})
     t.open(f"{STEAD} --endpoint {t.url}")
-    t.wait("> ")
+    t.wait(">")
     t.type("explain this")
     t.keys("Enter")
     t.wait("waiting for the model")
@@ -179,7 +179,7 @@ def ctrl_c_interrupts_once_and_leaves_twice(t):
 def a_message_is_queued_while_it_works(t):
     t.serve(dict(FIX, delay_ms=1500), {"text": "both done"}, {"text": "later"}, repeat=True)
     t.open(f"{STEAD} --endpoint {t.url}")
-    t.wait("> ")
+    t.wait(">")
     t.type("fix the sum")
     t.keys("Enter")
     t.wait("waiting for the model")
@@ -196,7 +196,7 @@ def narrow_window_resize_and_no_colour(t):
     long = "a rather long sentence that has to be wrapped somewhere because the window is narrow, twice even"
     t.serve({"text": long}, {"text": "after the resize"})
     t.open(f"{STEAD} --endpoint {t.url}", columns=60)
-    t.wait("> ")
+    t.wait(">")
     t.type("explain")
     t.keys("Enter")
     text = t.wait("twice even")
@@ -213,7 +213,7 @@ def narrow_window_resize_and_no_colour(t):
 def plain_mode_draws_nothing_twice(t):
     t.serve({"text": "plain words"})
     t.open(f"{STEAD} --plain --endpoint {t.url}")
-    t.wait("> ")
+    t.wait(">")
     t.type("explain")
     t.keys("Enter")
     t.wait("plain words")
@@ -225,7 +225,7 @@ def plain_mode_draws_nothing_twice(t):
 def hostile_text_cannot_drive_the_terminal(t):
     t.serve({"text": "safe\033]0;owned\007 \033[2Jstill here\033[31m"})
     t.open(f"{STEAD} --endpoint {t.url}")
-    t.wait("> ")
+    t.wait(">")
     t.type("explain")
     t.keys("Enter")
     t.wait("safe", "still here")
@@ -257,8 +257,11 @@ def review_approves_and_rejects_by_hunk(t):
     t.keys("a")
     t.wait("1 approved", "every hunk is decided")
     t.keys("f")
-    t.wait("applied", timeout=40)
-    t.wait("exit=", timeout=40)
+    t.wait("applied; ", timeout=40)
+    t.wait("as you wish", "[l]ater:", timeout=40) # what was rejected went back, and came again
+    t.type("n")
+    t.keys("Enter")
+    t.wait("exit=6")
     assert "i = 0" in t.read("sum.c"), "the approved hunk was carried in"
     assert t.read("other.c") == "int other;\n", "the rejected one was not"
     assert any("not asked for" in b for b in t.bodies()), "the agent was told why"

@@ -83,6 +83,9 @@ static void decide__asks_a_person_where_it_should(void **state)
     (void)state;
     ARENA;
     class.unsure = true;
+    class.cost = COST_LOW;
+    assert_false(decide(&a).person); /* a cheap failure is caught by the gates */
+    class.cost = COST_MEDIUM;
     assert_true(decide(&a).person);
     class = (struct classification){ .row = &plain, .cost = COST_HIGH };
     assert_true(decide(&a).person);
