@@ -85,7 +85,7 @@ static int failing_lines(struct outcome *o, struct arena *arena, struct err *e)
     static struct regex *words;
     if (!words && regex_compile("(?i)(?:\\bfail|\\berror\\b|\\bnot ok\\b|assert|panic|exception|traceback|undefined|cannot |mismatch|expected|✗|✖|×|\\bsegmentation|\\bkilled\\b|\\bwrong\\b|\\bbad\\b)", &words, e) < 0)
         return -(int)e->kind;
-    AUTO(buf) struct buf text = BUF_INIT(8u << 20), norm = BUF_INIT(1u << 20), both = BUF_INIT(1u << 20);
+    AUTO(buf) struct buf text = BUF_INIT(8u << 20), both = BUF_INIT(1u << 20);
     clean_add(&text, o->output, CLEAN_TEXT);
     struct span rest = buf_span(&text), line;
     struct list pairs = { 0 };
