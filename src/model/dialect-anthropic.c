@@ -330,7 +330,6 @@ static int read_delta(struct collect *c, const json_t *j, struct err *e)
 
 static int anthropic_event(struct collect *c, struct span name, struct span data, struct err *e)
 {
-    (void)name; /* the data says the same */
     data = span_trim(data);
     if (!data.n || span_eqs(data, "[DONE]"))
         return 0;
@@ -350,7 +349,7 @@ static int anthropic_event(struct collect *c, struct span name, struct span data
         read_stop(c, json_span(json_object_get(json_object_get(j, "delta"), "stop_reason")));
     } else if (span_eqs(type, "message_stop")) {
         c->ended = true;
-    } else if (span_eqs(type, "error") || json_object_get(j, "error")) {
+    } else if (span_eqs(type, "error") || span_eqs(name, "error") || json_object_get(j, "error")) { /* llama-server names only the event */
         collect_error(c, json_object_get(j, "error") ? json_object_get(j, "error") : j);
     } else if (!type.n) {
         return err_set(e, ERR_PROTOCOL, "an event of the stream has no type");
