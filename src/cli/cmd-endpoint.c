@@ -148,45 +148,44 @@ static bool is_plain_name(const char *s)
     return true;
 }
 
+/* Comments at the margin and blank lines belong to nobody: they stay when an item goes. */
+static bool is_content(struct span line)
+{
+    return span_trim(line).n && line.p[0] != '#';
+}
+
 /* Lines of the top-level block "endpoints:": [begin, end) of its items; false when there is none. */
 static bool find_block(struct span text, size_t *begin, size_t *end)
 {
-    size_t at = 0;
     bool inside = false;
     struct span rest = text, line;
     while (span_line(&rest, &line)) {
         size_t next = rest.n ? (size_t)(rest.p - text.p) : text.n;
         bool top = line.n && line.p[0] != ' ' && line.p[0] != '#' && line.p[0] != '-' && line.p[0] != '\t';
-        if (inside && top) {
-            *end = at;
+        if (inside && top)
             return true;
-        }
         if (!inside && span_starts(line, "endpoints:")) {
             inside = true;
-            *begin = next;
+            *begin = *end = next;
+        } else if (inside && is_content(line)) {
+            *end = next;
         }
-        at = next;
     }
-    *end = text.n;
     return inside;
 }
 
-/* [begin, end) of the item that is named so, inside the block. */
+/* [from, to) of the item that is named so, inside the block. */
 static bool find_item(struct span text, size_t begin, size_t end, const char *name, size_t *from, size_t *to)
 {
     struct span rest = span_sub(text, begin, end - begin), line;
-    size_t at = begin, start = 0;
+    size_t at = begin, start = begin, used = begin;
     bool found = false, open = false;
     while (span_line(&rest, &line)) {
         size_t next = rest.n ? (size_t)(rest.p - text.p) : end;
         struct span s = span_trim(line);
-        bool item = span_starts(s, "- ") || span_eqs(s, "-");
-        if (item) {
-            if (found) {
-                *from = start;
-                *to = at;
-                return true;
-            }
+        if (span_starts(s, "- ") || span_eqs(s, "-")) {
+            if (found)
+                break;
             start = at;
             open = true;
             s = span_trim(span_sub(s, 1, s.n));
@@ -200,10 +199,12 @@ static bool find_item(struct span text, size_t begin, size_t end, const char *na
                 v = span_sub(v, 1, v.n - 2);
             found |= span_eqs(v, name);
         }
+        if (is_content(line))
+            used = next;
         at = next;
     }
     *from = start;
-    *to = end;
+    *to = used;
     return found;
 }
 
