@@ -54,7 +54,8 @@ struct helper {
     void *filter[2];
     unsigned filter_len[2];
     uint64_t proc_dev;
-    int watch_pipe;      /* the disk watcher's word, or -1 */
+    bool others;         /* something runs besides commands that we know of */
+    int64_t watch_ms;    /* when to measure the layer again; 0: never */
     bool paused;
 };
 
@@ -73,7 +74,7 @@ int read_payload_path(const char *payload, size_t n, const char **path);
 void setup_steps(const char *p, size_t n, int *fds, size_t nfds); /* opens the sources */
 void setup_run(int64_t go);
 void setup_landlock(void);
-void setup_watch(void); /* the disk watcher, again after kill_strays ended it */
+void watch_disk(int64_t now); /* measure the layer; what runs ends when it holds too much */
 int overlay_mount(const char *target, const char *options);
 int cap_admin(bool on);
 void drop_capabilities(void);
@@ -91,7 +92,7 @@ void job_flush_input(struct job *j);
 void job_failed_start(struct job *j);
 void jobs_tick(int64_t now);
 void jobs_disk_full(void);
-bool jobs_background_running(void);
+bool jobs_running(void);
 void kill_strays(void);
 struct job *job_find(uint32_t id);
 void child_confine(bool list); /* in a new child: everything that makes it harmless */

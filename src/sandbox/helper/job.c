@@ -79,7 +79,7 @@ static struct job *job_new(uint32_t id)
     return best;
 }
 
-bool jobs_background_running(void)
+bool jobs_running(void)
 {
     for (size_t i = 0; i < JOBS_MAX; i++)
         if (H.jobs[i].used && !H.jobs[i].exited)
@@ -92,8 +92,6 @@ void kill_strays(void)
 {
     if (kill(-1, SIGKILL) == 0 || errno != ESRCH)
         while (waitpid(-1, NULL, 0) > 0) {}
-    if (H.watch_pipe >= 0)
-        setup_watch();
 }
 
 void child_confine(bool list)
@@ -415,6 +413,7 @@ void jobs_reap(void)
             j->drain_ms = now_ms() + DRAIN_MS;
         }
     }
+    H.others = H.watch_ms && kill(-1, 0) == 0;
 }
 
 void jobs_tick(int64_t now)
@@ -443,18 +442,13 @@ void jobs_tick(int64_t now)
 
 void jobs_disk_full(void)
 {
-    char byte;
-    if (read(H.watch_pipe, &byte, 1) <= 0) {
-        close_fd(&H.watch_pipe);
-        return;
-    }
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct job *j = &H.jobs[i];
         if (!j->used || j->exited)
             continue;
         j->out_of_disk = true;
-        job_kill(j, SIGKILL);
     }
+    (void)kill(-1, SIGKILL); /* daemons write as well as commands */
 }
 
 void job_flush_input(struct job *j)

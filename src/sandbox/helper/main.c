@@ -162,7 +162,7 @@ static void checkpoint(const struct wire *w, const char *payload, size_t n)
     const char *end = payload + n, *target = payload, *options = after(target, end);
     if (!options)
         return reply_fail(w->id, EINVAL, 0, "checkpoint", NULL);
-    if (jobs_background_running())
+    if (jobs_running())
         return reply_fail(w->id, EBUSY, 0, "a background command is running", NULL);
     for (const char *dir = after(options, end); dir; dir = after(dir, end))
         if (mkdirat(H.private_fd, dir, 0755) < 0 && errno != EEXIST)
@@ -275,7 +275,7 @@ static void accept_outside(size_t i)
 }
 
 /* What a poll entry stands for. */
-enum watch { WATCH_SOCKET, WATCH_SIGNALS, WATCH_DISK, WATCH_LISTENER, WATCH_PASS, WATCH_NOTIFY, WATCH_OUT, WATCH_ERR, WATCH_IN, WATCH_FAIL };
+enum watch { WATCH_SOCKET, WATCH_SIGNALS, WATCH_LISTENER, WATCH_PASS, WATCH_NOTIFY, WATCH_OUT, WATCH_ERR, WATCH_IN, WATCH_FAIL };
 
 struct watched {
     struct pollfd *p;
@@ -300,14 +300,13 @@ static int64_t earliest(int64_t a, int64_t b)
 
 static int loop(void)
 {
-    static struct pollfd p[4 + LISTENERS_MAX + NOTIFY_MAX + JOBS_MAX * 4];
+    static struct pollfd p[3 + LISTENERS_MAX + NOTIFY_MAX + JOBS_MAX * 4];
     static uint8_t what[sizeof p / sizeof *p], index[sizeof p / sizeof *p];
     for (;;) {
         struct watched s = { p, what, index, 0 };
         int64_t wake = 0;
         watch(&s, H.sock, POLLIN, WATCH_SOCKET, 0);
         watch(&s, H.signals, POLLIN, WATCH_SIGNALS, 0);
-        watch(&s, H.watch_pipe, POLLIN, WATCH_DISK, 0);
         for (size_t i = 0; i < LISTENERS_MAX; i++)
             watch(&s, H.listeners[i].fd, POLLIN, WATCH_LISTENER, i);
         watch(&s, H.pass[0], POLLIN, WATCH_PASS, 0);
@@ -324,6 +323,9 @@ static int loop(void)
                 watch(&s, j->in, POLLOUT, WATCH_IN, i);
             wake = earliest(wake, earliest(j->timed_out ? 0 : j->deadline_ms, j->drain_ms));
         }
+        bool measure = H.watch_ms && (H.others || jobs_running());
+        if (measure)
+            wake = earliest(wake, H.watch_ms);
         int64_t wait = wake ? wake - now_ms() : -1;
         if (wake && wait < 0)
             wait = 0;
@@ -341,7 +343,6 @@ static int loop(void)
                     return 0;
                 break;
             case WATCH_SIGNALS: jobs_reap(); break;
-            case WATCH_DISK: jobs_disk_full(); break;
             case WATCH_LISTENER: accept_outside(index[k]); break;
             case WATCH_OUT: job_output(j, 0); break;
             case WATCH_ERR: job_output(j, 1); break;
@@ -351,7 +352,10 @@ static int loop(void)
             case WATCH_NOTIFY: rename_notified(index[k], p[k].revents); break;
             }
         }
-        jobs_tick(now_ms());
+        int64_t now = now_ms();
+        if (measure && now >= H.watch_ms)
+            watch_disk(now);
+        jobs_tick(now);
     }
 }
 
@@ -359,7 +363,7 @@ static void init(void)
 {
     static const int ignored[] = { SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGTTOU, SIGTTIN, SIGTSTP, SIGQUIT };
     H.sock = SOCKET_FD;
-    H.landlock = H.private_fd = H.watch_pipe = -1;
+    H.landlock = H.private_fd = -1;
     for (size_t i = 0; i < LISTENERS_MAX; i++)
         H.listeners[i].fd = -1;
     for (size_t i = 0; i < NOTIFY_MAX; i++)

@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "sandbox/helper/helper.h"
@@ -392,7 +391,9 @@ void setup_landlock(void)
     H.landlock = fd;
 }
 
-/* Bytes held below directory fd, closing it. */
+#define DEPTH_MAX 1000
+
+/* Bytes held below directory fd, closing it. What is nested too deep to be looked at counts as too much. */
 static int64_t tree_bytes(int fd, int depth)
 {
     DIR *d = fdopendir(fd);
@@ -407,58 +408,40 @@ static int64_t tree_bytes(int fd, int depth)
         if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         sum += (int64_t)st.st_blocks * 512;
-        if (S_ISDIR(st.st_mode) && depth < 64) {
-            int sub = openat(fd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            if (sub >= 0)
-                sum += tree_bytes(sub, depth + 1);
-        }
+        if (!S_ISDIR(st.st_mode))
+            continue;
+        int sub = openat(fd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (sub >= 0 && depth < DEPTH_MAX)
+            sum += tree_bytes(sub, depth + 1);
+        else if (sub >= 0)
+            (void)close(sub);
+        if (depth >= DEPTH_MAX)
+            sum = INT64_MAX / 4;
     }
     (void)closedir(d);
     return sum;
 }
 
 /*
- * An upper layer on disk has no quota of its own: a child of the helper measures it, pausing ten times as long as
- * measuring took, and says so when it holds too much. It writes nothing but that one byte.
+ * An upper layer on disk has no quota of its own: while commands run it is measured, with pauses twenty times as long as
+ * measuring takes. Here and not in a process of its own, which commands could stop or kill; with capabilities, so that
+ * a directory without permissions hides nothing.
  */
-static void watch_disk(const struct step *s)
+void watch_disk(int64_t now)
 {
-    int p[2];
-    if (pipe2(p, O_CLOEXEC) < 0)
-        die("watching the layer's size", NULL);
-    pid_t pid = fork();
-    if (pid < 0)
-        die("watching the layer's size", NULL);
-    if (pid > 0) {
-        (void)close(p[1]);
-        if (H.watch_pipe >= 0)
-            (void)close(H.watch_pipe);
-        H.watch_pipe = p[0];
-        return;
-    }
-    (void)close(H.sock);
-    drop_capabilities();
-    (void)prctl(PR_SET_NAME, "stead-watch");
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (;;) {
-        int64_t start = now_ms();
-        int fd = openat(H.private_fd, s->dst, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < nsteps; i++) {
+        if (steps[i].w.op != WIRE_OP_WATCH)
+            continue;
+        (void)cap_admin(true);
+        int fd = openat(H.private_fd, steps[i].dst, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         int64_t sum = fd < 0 ? 0 : tree_bytes(fd, 0);
-        int64_t pause = (now_ms() - start) * 10;
-        if (sum > s->w.a && write(p[1], "!", 1) < 0)
-            _exit(0);
-        if (pause < 200)
-            pause = 200;
-        struct timespec t = { pause / 1000, pause % 1000 * 1000000 };
-        (void)nanosleep(&t, NULL);
+        (void)cap_admin(false);
+        int64_t pause = (now_ms() - now) * 20;
+        H.watch_ms = now_ms() + (pause < 100 ? 100 : pause);
+        if (sum > steps[i].w.a)
+            jobs_disk_full();
+        H.others = kill(-1, 0) == 0;
     }
-}
-
-void setup_watch(void)
-{
-    for (size_t i = 0; i < nsteps; i++)
-        if (steps[i].w.op == WIRE_OP_WATCH)
-            watch_disk(&steps[i]);
 }
 
 void setup_run(int64_t go)
@@ -476,7 +459,9 @@ void setup_run(int64_t go)
         H.proc_dev = st.st_dev;
     setup_landlock();
     drop_what_nobody_needs();
-    setup_watch();
+    for (size_t i = 0; i < nsteps; i++)
+        if (steps[i].w.op == WIRE_OP_WATCH)
+            H.watch_ms = 1;
     reply(0, WIRE_READY, H.landlock >= 0, 0, 0, NULL, 0, send_fd);
     if (send_fd >= 0)
         (void)close(send_fd);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # programs.sh STEAD - programs that people use work inside. One line each; a program that is not installed is skipped.
-stead=$1
+stead=$(realpath "$1") || exit 2
 dir=$(mktemp -d) || exit 1
 chmod 755 "$dir"
 trap 'rm -rf "$dir"' EXIT
