@@ -5,6 +5,8 @@
 #include "route/class.h"
 #include "route/privacy.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct classes *classes;
