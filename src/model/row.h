@@ -17,7 +17,7 @@ struct model_row {
     int64_t max_tokens;      /* of one reply; 0: the default */
     int reasoning;           /* enum reasoning_replay */
     struct strings leaks;    /* names of leak parsers to try first */
-    const char *edit;        /* "replace", "lines": what it does well; for the agent */
+    const char *edit;        /* "replace", "lines", "patch" (apply_patch): what it was trained on; for the agent */
     const char *note;        /* for a person */
 };
 
