@@ -23,7 +23,7 @@ enum {
     DEFAULT_OUTPUT_BYTES = 16 << 10,
     LEAST_OUTPUT_BYTES = 1500,
     MAP_LEAST_WINDOW = 16000, /* tokens: below, a map takes the place of the work */
-    MAP_TOKENS = 1500,
+    MAP_TOKENS = 1000, /* ten seconds of prefill on a processor */
     RESUME_BYTES = 256 << 20,
 };
 

@@ -77,10 +77,39 @@ static int by_path(const void *pa, const void *pb)
     return compare_span(((const struct file *)pa)->path, ((const struct file *)pb)->path);
 }
 
+/* What a reader looks for; not members, variables, keys of data files, headings. */
+static const char *const kinds[] = {
+    "function", "func", "method", "class", "struct", "interface", "trait", "type", "enum", "module", "namespace",
+    "package", "subroutine", "procedure", "implementation", "object", "record", "typedef", "union", "prototype",
+};
+
+static bool is_definition(struct span kind)
+{
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        if (span_eqs(kind, kinds[i]))
+            return true;
+    return false;
+}
+
+/* log2, rounded down, of 1 + n: a name that is everywhere is not a hundred times as important. */
+static double weight_of(unsigned n)
+{
+    unsigned bits = 0;
+    for (n++; n > 1; n >>= 1)
+        bits++;
+    return bits;
+}
+
+/* A file of tests tells less of what there is. */
+static double place_of(struct span path)
+{
+    return span_find(path, SPAN("test")) >= 0 ? 0.25 : 1.0;
+}
+
 /* NAME<tab>FILE<tab>LINE;"<tab>KIND<tab>line:N<tab>signature:(...) */
 static bool parse_tag(struct span line, struct tag *t)
 {
-    struct span field, number = { 0 };
+    struct span field, number = { 0 }, kind = { 0 };
     struct err ignored = ERR_INIT;
     *t = (struct tag){ 0 };
     if (line.n == 0 || line.p[0] == '!')
@@ -90,12 +119,14 @@ static bool parse_tag(struct span line, struct tag *t)
             t->name = field;
         else if (i == 1)
             t->file = span_starts(field, "./") ? span_sub(field, 2, field.n) : field;
+        else if (i == 3)
+            kind = field;
         else if (span_starts(field, "line:"))
             number = span_sub(field, 5, field.n);
         else if (span_starts(field, "signature:"))
             t->signature = span_sub(field, 10, field.n);
     }
-    return t->name.n > 1 && t->file.n > 0 && parse_i64(number, 1, INT32_MAX, &t->line, &ignored) >= 0;
+    return t->name.n > 1 && t->file.n > 0 && is_definition(kind) && parse_i64(number, 1, INT32_MAX, &t->line, &ignored) >= 0;
 }
 
 static unsigned uses_of(const struct use *uses, size_t n, struct span name)
@@ -160,7 +191,7 @@ int repomap_rank(struct span tags_text, struct span uses_text, size_t bytes, str
         struct file *f = &files[nfiles - 1];
         /* The most used names only (they come first): a file is not important for being long. */
         if (f->n < FILE_DEFINITIONS)
-            f->rank += tags[i].uses;
+            f->rank += weight_of(tags[i].uses) * place_of(f->path);
         f->n++;
     }
     qsort(files, nfiles, sizeof *files, by_rank);
@@ -197,7 +228,7 @@ static int capture(const struct repomap_options *o, const char *script, struct b
 /* Which files there are, and when they were last written: the key of the cache. */
 static const char state_script[] = "command -v rg >/dev/null && command -v ctags >/dev/null || exit 127\n"
                                    "rg --files -0 --sort path | xargs -0 -r stat -c '%n %s %.9Y'";
-static const char tags_script[] = "rg --files --sort path | ctags --fields=+nS --excmd=number --sort=no -L - -f - 2>/dev/null";
+static const char tags_script[] = "rg --files --sort path | ctags --fields=+nSK --excmd=number --sort=no --languages=-JSON,-Markdown,-YAML,-XML,-HTML,-CSS,-Make,-ReStructuredText,-Asciidoc,-Iniconf -L - -f - 2>/dev/null";
 /* In how many files each name occurs. */
 static const char uses_script[] = "rg -oN --no-heading --with-filename '[A-Za-z_][A-Za-z0-9_]{2,}' | LC_ALL=C sort -u | "
                                   "sed 's/^.*://' | LC_ALL=C sort | uniq -c | awk '{print $2, $1}'";

@@ -31,7 +31,7 @@ struct repomap_options {
 int repomap_make(const struct repomap_options *o, struct buf *out, struct cancel *cancel, struct err *e) WARN_UNUSED;
 
 /*
- * Pure part. `tags`: lines of `ctags --fields=+nS --excmd=number -f -`; `uses`: lines "NAME FILES", how
+ * Pure part. `tags`: lines of `ctags --fields=+nSK --excmd=number -f -`; `uses`: lines "NAME FILES", how
  * many files hold the name (rg -o counted). Appends the map of at most `bytes`.
  */
 int repomap_rank(struct span tags, struct span uses, size_t bytes, struct buf *out, struct err *e) WARN_UNUSED;

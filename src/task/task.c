@@ -2,10 +2,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "agent/session.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/path.h"
 #define LOG_MODULE "task"
 #include "base/log.h"
 
@@ -218,6 +220,25 @@ int task_sandbox(struct task *t, const char *reopen, struct err *e)
     return r < 0 ? r : 0;
 }
 
+/* A map helps where a model cannot list the files: from some hundreds on, at about a hundred bytes of index each. */
+static bool is_large(const char *workspace)
+{
+    enum { INDEX_BYTES = 30000 };
+    AUTO(ptr) char *index = path_join(workspace, ".git/index");
+    struct stat st;
+    return index && stat(index, &st) == 0 && st.st_size >= INDEX_BYTES;
+}
+
+/* context.files of the configuration, ended by NULL. */
+static const char *const *context_files(struct task *t)
+{
+    size_t n = t->values->context.nfiles;
+    const char **files = arena_array(&t->arena, n + 1, sizeof *files);
+    if (files && n > 0)
+        memcpy(files, t->values->context.files, n * sizeof *files);
+    return files;
+}
+
 static int start_attempt(struct task *t, struct span text, struct span evidence, struct err *e)
 {
     struct attempt_spec spec = {
@@ -234,6 +255,8 @@ static int start_attempt(struct task *t, struct span text, struct span evidence,
         .evidence = evidence,
         .task_class = t->task_class,
         .goal = t->goal,
+        .repo_map = is_large(t->spec.workspace),
+        .context_files = context_files(t),
         .resume_from = t->resume_from[0] ? t->resume_from : NULL,
         .resume_step = t->resume_step,
         .limits = {

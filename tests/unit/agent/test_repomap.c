@@ -4,10 +4,11 @@
 #include "base/mem.h"
 
 static const char tags[] = "!_TAG_FILE_FORMAT\t2\t/x/\n"
-                           "list_add\tsrc/list.c\t12;\"\tf\tline:12\tsignature:(struct list * l,void * p)\n"
-                           "list_len\tsrc/list.c\t4;\"\tf\tline:4\tsignature:(const struct list * l)\n"
-                           "main\tsrc/main.c\t3;\"\tf\tline:3\tsignature:(void)\n"
-                           "lonely\t./src/lonely.c\t1;\"\tf\tline:1\n"
+                           "list_add\tsrc/list.c\t12;\"\tfunction\tline:12\tsignature:(struct list * l,void * p)\n"
+                           "list_len\tsrc/list.c\t4;\"\tfunction\tline:4\tsignature:(const struct list * l)\n"
+                           "main\tsrc/main.c\t3;\"\tfunction\tline:3\tsignature:(void)\n"
+                           "lonely\t./src/lonely.c\t1;\"\tfunction\tline:1\n"
+                           "count\tsrc/list.c\t2;\"\tmember\tline:2\n"
                            "broken\n\t\t\n";
 static const char uses[] = "list_add 9\nlist_len 7\nmain 2\nnonsense\n";
 
