@@ -9,7 +9,9 @@
 #include "base/num.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
+#include "base/bind.h"
 #include "config/config.h"
+#include "journal/journal.h"
 #include "workspace/apply.h"
 #include "workspace/change.h"
 #include "workspace/diff.h"
@@ -330,6 +332,50 @@ static const struct option apply_options[] = {
     { 0 },
 };
 
+/* The journal learns what a person did with a session's change. Without a session or a journal there is nothing to tell. */
+static void record(struct cli *cli, const struct change *c, const char *status, const struct apply_result *r)
+{
+    struct err e = ERR_INIT;
+    AUTO(journal) struct journal *j = NULL;
+    char members[200];
+    const struct journal_change put = { .id = c->id, .session = c->session, .workspace = c->workspace, .status = status };
+    if (!*c->session || journal_open(config_journal_path(cli->config), JOURNAL_WRITE, &j, &e) < 0)
+        return;
+    (void)snprintf(members, sizeof members, "{\"change\":\"%s\",\"files\":%zu,\"conflicts\":%zu}", c->id,
+                   r ? r->nfiles : 0, r ? r->nconflicts : 0);
+    if (journal_change_put(j, &put, &e) < 0 ||
+        (r && strcmp(status, "applied") == 0 && journal_append(j, c->session, "apply", span_of(members), NULL, &e) < 0))
+        (void)fprintf(stderr, "stead: the journal was not told: %s\n", e.text);
+}
+
+/* Trailers of a commit: what helped, which gates said what, where it came from. */
+static int make_trailers(const struct change *c, struct arena *a, struct strings *out, struct err *e)
+{
+    AUTO(json) json_t *results = NULL;
+    if (json_parse(span_of(c->results_json), BIND_TOLERANT, &results, e) < 0)
+        results = NULL;
+    const json_t *gates = json_object_get(results, "gates");
+    size_t n = json_array_size(gates);
+    out->items = arena_array(a, n + 4, sizeof *out->items);
+    if (!out->items)
+        return err_set(e, ERR_NOMEM, "cannot apply: out of memory");
+    out->items[out->len++] = "Assisted-by: stead";
+    for (size_t i = 0; i < n; i++) {
+        const json_t *g = json_array_get(gates, i);
+        const char *name = json_string_value(json_object_get(g, "name"));
+        const char *verdict = json_string_value(json_object_get(g, "verdict"));
+        if (name && verdict)
+            out->items[out->len++] = arena_printf(a, "Gate: %s: %s", name, verdict);
+    }
+    out->items[out->len++] = arena_printf(a, "Stead-change: %s", c->id);
+    if (*c->session)
+        out->items[out->len++] = arena_printf(a, "Stead-session: %s", c->session);
+    for (size_t i = 0; i < out->len; i++)
+        if (!out->items[i])
+            return err_set(e, ERR_NOMEM, "cannot apply: out of memory");
+    return 0;
+}
+
 static void result_json(struct buf *b, const char *change, const struct apply_result *r, const struct err *e)
 {
     buf_adds(b, "{\"v\":1,\"change\":");
@@ -350,7 +396,8 @@ static void result_json(struct buf *b, const char *change, const struct apply_re
     buf_adds(b, "}\n");
 }
 
-static void result_text(struct cli *cli, const struct apply_result *r)
+/* `done` is what APPLY_DONE means here: a revert restores. */
+static void result_text(struct cli *cli, const char *done, const struct apply_result *r)
 {
     for (size_t i = 0; i < r->nfiles; i++) {
         const struct apply_file *f = &r->files[i];
@@ -361,8 +408,8 @@ static void result_text(struct cli *cli, const struct apply_result *r)
                                                           : "green";
         if (cli->quiet && f->outcome < APPLY_CONFLICT)
             continue;
-        cli_outf(cli, "  %s%-8s%s  %s%s%s\n", cli_style(cli, color), apply_outcome_name(f->outcome),
-                 cli_style(cli, "reset"), clean_into(path, sizeof path, span_of(f->path), CLEAN_QUOTE),
+        cli_outf(cli, "  %s%-8s%s  %s%s%s\n", cli_style(cli, color),
+                 f->outcome == APPLY_DONE ? done : apply_outcome_name(f->outcome), cli_style(cli, "reset"), clean_into(path, sizeof path, span_of(f->path), CLEAN_QUOTE),
                  *f->why ? ": " : "", clean_into(why, sizeof why, span_of(f->why), CLEAN_LINE));
     }
     if (*r->commit)
@@ -370,7 +417,7 @@ static void result_text(struct cli *cli, const struct apply_result *r)
 }
 
 /* Print what happened; the exit code for it. */
-static int finish(struct cli *cli, const char *change, const struct apply_result *r, int rc, const struct err *e)
+static int finish(struct cli *cli, const char *change, const char *done, const struct apply_result *r, int rc, const struct err *e)
 {
     int code = rc == 0                                          ? EXIT_DONE
                : rc == -ERR_CONFLICT || (r->nguarded && rc < 0) ? EXIT_PENDING
@@ -381,7 +428,7 @@ static int finish(struct cli *cli, const char *change, const struct apply_result
         int printed = print_buf(cli, &b);
         return printed ? printed : code;
     }
-    result_text(cli, r);
+    result_text(cli, done, r);
     return rc == 0 ? EXIT_DONE : cli_fail(cli, code, e);
 }
 
@@ -403,8 +450,8 @@ static int revert(struct cli *cli, const char *state, const char *id)
     }
     int rc = apply_revert(state, apply_id, &a, &r, &e);
     if (rc == 0 && c)
-        rc = change_set_status(state, c->id, CHANGE_REVERTED, "", &e);
-    return finish(cli, c ? c->id : id, &r, rc, &e);
+        record(cli, c, "reverted", &r);
+    return finish(cli, c ? c->id : id, "restored", &r, rc, &e);
 }
 
 static int apply_main(struct cli *cli)
@@ -428,9 +475,10 @@ static int apply_main(struct cli *cli)
     const char *const *ok;
     size_t nok = cli_strings(cli, "guard-ok", &ok);
     const char **guard_ok = arena_array(&a, nok + 1, sizeof *guard_ok);
-    const char *trailers[3] = { "Assisted-by: stead", arena_printf(&a, "Stead-Change: %s", c->id),
-                                *c->session ? arena_printf(&a, "Stead-Session: %s", c->session) : NULL };
-    if (!guard_ok || !trailers[1]) {
+    struct strings trailers = { 0 };
+    if (make_trailers(c, &a, &trailers, &e) < 0)
+        return cli_fail(cli, EXIT_FAILED, &e);
+    if (!guard_ok) {
         err_set(&e, ERR_NOMEM, "cannot apply: out of memory");
         return cli_fail(cli, EXIT_FAILED, &e);
     }
@@ -439,11 +487,11 @@ static int apply_main(struct cli *cli)
     struct apply_options opt = { .state_dir = state, .change = c, .approved = hash ? hash : c->hash.s,
                                  .guard_ok = { guard_ok, nok }, .mode = branch ? APPLY_BRANCH : APPLY_TREE,
                                  .branch = branch, .message = cli_string(cli, "message"),
-                                 .trailers = { trailers, trailers[2] ? 3 : 2 }, .dry_run = cli_flag(cli, "dry-run") };
+                                 .trailers = trailers, .dry_run = cli_flag(cli, "dry-run") };
     int rc = apply_change(&opt, &a, &r, &e);
     if (rc == 0 && !opt.dry_run && !branch && *r.id)
-        rc = change_set_status(state, c->id, CHANGE_APPLIED, r.id, &e);
-    return finish(cli, c->id, &r, rc, &e);
+        record(cli, c, "applied", &r);
+    return finish(cli, c->id, "applied", &r, rc, &e);
 }
 
 const struct command cmd_change_apply = {
@@ -471,6 +519,7 @@ static int discard_main(struct cli *cli)
         AUTO(change) struct change *c = NULL;
         if (change_load(state, cli->argv[i], &c, &e) < 0 || change_discard(state, c->id, &e) < 0)
             return cli_fail(cli, cli_exit_of(&e), &e);
+        record(cli, c, "discarded", NULL);
         if (cli->json)
             cli_outf(cli, "{\"v\":1,\"id\":\"%s\",\"status\":\"discarded\"}\n", c->id);
         else if (!cli->quiet)

@@ -52,7 +52,7 @@ void plan_drop(struct plan *p, const char *state_dir);
 int plan_load(struct plan *p, const char *state_dir, const char *id, struct arena *a, struct err *e) WARN_UNUSED;
 /* "running", "done", "reverted". */
 int plan_status(const char *state_dir, const char *id, char out[16], struct err *e) WARN_UNUSED;
-int plan_set_status(const struct plan *p, const char *state_dir, const char *id, const char *status, struct err *e) WARN_UNUSED;
+int plan_set_status(const char *state_dir, const char *id, const char *status, struct err *e) WARN_UNUSED;
 int plan_open_workspace(struct plan *p, struct err *e) WARN_UNUSED;
 /* Lock one workspace's applies: descriptor, or negative (ERR_UNAVAILABLE when it is locked and !wait). */
 int plan_lock(const char *state_dir, const char *workspace, bool wait, struct err *e) WARN_UNUSED;

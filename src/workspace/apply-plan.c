@@ -144,9 +144,8 @@ int plan_status(const char *state_dir, const char *id, char out[16], struct err 
     return 0;
 }
 
-int plan_set_status(const struct plan *p, const char *state_dir, const char *id, const char *status, struct err *e)
+int plan_set_status(const char *state_dir, const char *id, const char *status, struct err *e)
 {
-    (void)p;
     AUTO(json) json_t *doc = json_pack("{s:s}", "status", status);
     return write_json(state_dir, id, "status.json", doc, e);
 }

@@ -408,6 +408,30 @@ static int conflict_error(const struct apply_result *r, struct err *e)
     return -ERR_CONFLICT;
 }
 
+static void mark_change(const char *state_dir, const char *change, enum change_status status, const char *apply_id)
+{
+    struct err gone = ERR_INIT; /* it may never have been saved, or have been discarded */
+    if (*change && change_set_status(state_dir, change, status, apply_id, &gone) < 0)
+        log_debug("%s", gone.text);
+}
+
+/* Carried out: the change and, for a revert, the apply that was taken back learn of it before the plan is closed. */
+static int close_done(const struct plan *p, const char *state_dir, struct err *e)
+{
+    if (*p->reverts) {
+        AUTO(arena) struct arena a = ARENA_INIT((size_t)512 << 20);
+        AUTO(plan) struct plan was = PLAN_INIT;
+        struct err gone = ERR_INIT;
+        if (plan_load(&was, state_dir, p->reverts, &a, &gone) == 0)
+            mark_change(state_dir, was.change, CHANGE_REVERTED, "");
+        if (plan_set_status(state_dir, p->reverts, "reverted", e) < 0)
+            return -(int)e->kind;
+    } else {
+        mark_change(state_dir, p->change, CHANGE_APPLIED, p->id);
+    }
+    return plan_set_status(state_dir, p->id, "done", e);
+}
+
 /* The plan is complete: write it down, carry it out, say so. */
 static int commit_and_run(struct plan *p, const char *state_dir, struct apply_result *r, struct err *e)
 {
@@ -417,7 +441,7 @@ static int commit_and_run(struct plan *p, const char *state_dir, struct apply_re
     }
     int rc = plan_complete(p, false, e);
     if (rc == 1) {
-        if (plan_set_status(p, state_dir, p->id, "done", e) < 0)
+        if (close_done(p, state_dir, e) < 0)
             return err_wrap(e, "applied, but");
         memcpy(r->id, p->id, sizeof r->id);
         return 0;
@@ -545,7 +569,10 @@ int apply_revert(const char *state_dir, const char *id, struct arena *a, struct 
         if (fd >= 0)
             (void)unlinkat(fd, path_base(done.made.items[i]), AT_REMOVEDIR);
     }
-    return plan_set_status(&p, state_dir, done.id, "reverted", e);
+    if (p.n)
+        return 0; /* close_done has said so */
+    mark_change(state_dir, done.change, CHANGE_REVERTED, "");
+    return plan_set_status(state_dir, done.id, "reverted", e);
 }
 
 /* --- after a kill, and at every start --- */
@@ -602,25 +629,17 @@ static int resume_one(const char *state_dir, const char *id, const char *workspa
         return 0;
     int rc = plan_open_workspace(&p, &why);
     if (rc < 0 && why.sys == ENOENT)
-        return plan_set_status(&p, state_dir, id, "reverted", e); /* the workspace itself is gone */
+        return plan_set_status(state_dir, id, "reverted", e); /* the workspace itself is gone */
     if (rc == 0)
         rc = plan_complete(&p, false, &why);
     if (rc == 1) {
         out->completed++;
-        if (plan_set_status(&p, state_dir, id, "done", e) < 0 ||
-            (*p.reverts && plan_set_status(&p, state_dir, p.reverts, "reverted", e) < 0))
-            return -(int)e->kind;
-        if (*p.change) {
-            struct err gone = ERR_INIT; /* the change may have been discarded */
-            if (change_set_status(state_dir, p.change, CHANGE_APPLIED, id, &gone) < 0)
-                log_debug("%s", gone.text);
-        }
-        return 0;
+        return close_done(&p, state_dir, e);
     }
     say(out, id, &why);
     if (rc == 0) {
         out->reverted++;
-        return plan_set_status(&p, state_dir, id, "reverted", e);
+        return plan_set_status(state_dir, id, "reverted", e);
     }
     out->unresolved++;
     return 0;

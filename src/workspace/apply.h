@@ -15,6 +15,8 @@
  * descriptors that never follow a symbolic link, synced and exchanged with the old one, which is compared once
  * more before it goes. A user's edit that slips into that moment stops the apply and takes back what was done.
  *
+ * The change's status (change_set_status) becomes applied or reverted as part of it, where the change was saved.
+ *
  * New files get the owner of their directory, mode & 0777 & ~umask; existing files keep owner and group, and take
  * the change's mode. With APPLY_BRANCH the working tree is not touched: the change, merged onto HEAD, becomes a commit on a
  * new branch, written by libgit2 (no program runs).

@@ -60,6 +60,14 @@ static void fill(struct world *w)
     put_bytes(w->upper, "added", "+\n", 2, 06777);
 }
 
+static void assert_status(struct world *w, const char *id, enum change_status status, const char *apply_id)
+{
+    AUTO(change) struct change *c = NULL;
+    assert_ok(change_load(w->state, id, &c, &w->e), &w->e);
+    assert_int_equal(c->status, status);
+    assert_string_equal(c->apply_id, apply_id);
+}
+
 static void a_change__arrives_and_is_taken_back(void **state)
 {
     (void)state;
@@ -70,8 +78,10 @@ static void a_change__arrives_and_is_taken_back(void **state)
     AUTO(change) struct change *c = world_change(&w);
     struct buf before = BUF_INIT(1 << 20);
     tree(w.ws, "", &before);
+    assert_ok(change_save(c, w.state, &w.e), &w.e);
     assert_ok(apply(&w, c, &a, &r), &w.e);
     assert_true(*r.id == 'p');
+    assert_status(&w, c->id, CHANGE_APPLIED, r.id);
     assert_tree(w.ws, "added\nd2f\nf2d/\nf2d/inside\nlink\nmod.c\nrun.sh\nsub/\nsub/new.c\n");
     assert_file(w.ws, "mod.c", "1\n2\n3\n4\n5\n6\n7\n8\nnine\n");
     assert_file(w.ws, "d2f", "now a file\n");
@@ -101,6 +111,7 @@ static void a_change__arrives_and_is_taken_back(void **state)
     struct apply_result back;
     assert_ok(apply_revert(w.state, r.id, &a, &back, &w.e), &w.e);
     assert_tree(w.ws, buf_str(&before));
+    assert_status(&w, c->id, CHANGE_REVERTED, "");
     assert_file(w.ws, "mod.c", "1\n2\n3\n4\n5\n6\n7\n8\n9\n");
     assert_file(w.ws, "gone/deep/x.c", "x\n");
     assert_int_equal(stat(run, &st), 0);
