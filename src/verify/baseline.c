@@ -22,41 +22,42 @@ struct walk {
     struct hash_state hash;
     size_t files;
     struct ignore *ignore; /* NULL: the well-known names alone */
+    struct buf path;       /* of the entry looked at, relative */
 };
 
-static int walk_dir(struct walk *w, int dirfd, const char *path, int depth);
+static int walk_dir(struct walk *w, int dirfd, int depth);
 
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int entry(struct walk *w, int dirfd, const char *dir, const char *name, int depth)
+static int entry(struct walk *w, int dirfd, const char *name, int depth)
 {
     struct stat st;
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return 1;
-    AUTO(buf) struct buf path = BUF_INIT(PATH_MAX * 2);
-    buf_addf(&path, "%s%s%s", dir, *dir ? "/" : "", name);
-    if (path.failed)
+    if (w->path.failed)
         return 0;
+    const char *path = buf_str(&w->path);
     if (S_ISDIR(st.st_mode)) {
-        if (ignore_is_cache(buf_str(&path), true) || (w->ignore && ignore_match(w->ignore, buf_str(&path), true)))
+        if (ignore_is_cache(path, true) || (w->ignore && ignore_match(w->ignore, path, true)))
             return 1;
         AUTO(fd) int sub = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        return sub < 0 ? 1 : walk_dir(w, sub, buf_str(&path), depth + 1);
+        return sub < 0 ? 1 : walk_dir(w, sub, depth + 1);
     }
     if (++w->files > BASELINE_FILES)
         return 0;
     int64_t facts[] = { (int64_t)st.st_mode, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec };
-    hash_add(&w->hash, buf_str(&path), path.n + 1);
+    hash_add(&w->hash, path, w->path.n + 1);
     hash_add(&w->hash, facts, sizeof facts);
     return 1;
 }
 
 /* 1 going on, 0 give up. */
-static int walk_dir(struct walk *w, int dirfd, const char *path, int depth)
+static int walk_dir(struct walk *w, int dirfd, int depth)
 {
+    size_t stem = w->path.n;
     if (depth > DEPTH)
         return 0;
     struct dirent **list = NULL;
@@ -64,8 +65,13 @@ static int walk_dir(struct walk *w, int dirfd, const char *path, int depth)
     int going = n >= 0 || depth > 0;
     for (int i = 0; i < n; i++) {
         const char *name = list[i]->d_name;
-        if (going == 1 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, ".git") != 0)
-            going = entry(w, dirfd, path, name, depth);
+        if (going == 1 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, ".git") != 0) {
+            if (stem)
+                buf_addc(&w->path, '/');
+            buf_adds(&w->path, name);
+            going = entry(w, dirfd, name, depth);
+            buf_truncate(&w->path, stem);
+        }
         free(list[i]);
     }
     free(list);
@@ -77,12 +83,13 @@ int baseline_tree_key(const char *workspace, const struct tree_file *files, size
     AUTO(fd) int fd = open(workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(e, "cannot open workspace '%s'", workspace);
-    struct walk w = { 0 };
+    struct walk w = { .path = BUF_INIT(PATH_MAX * 2) };
     struct err ignored = ERR_INIT;
     hash_begin(&w.hash);
     if (ignore_create(fd, workspace, &w.ignore, &ignored) < 0)
         w.ignore = NULL; /* then more files count: safe */
-    int r = walk_dir(&w, fd, "", 0);
+    int r = walk_dir(&w, fd, 0);
+    buf_finish(&w.path);
     ignore_destroy(w.ignore);
     AUTO(buf) struct buf head = BUF_INIT(4096);
     AUTO(fd) int h = path_open_beneath(fd, ".git/HEAD", O_RDONLY, 0, 0);
