@@ -61,6 +61,7 @@ struct start { /* one call of engine_ensure_with */
     char dir[SOCKET_PATH_MAX - SOCKET_NAME_MAX + 1]; /* where sockets fit */
     char log[SOCKET_PATH_MAX + 32];
     char failed[SOCKET_PATH_MAX + 32];
+    char *program; /* owned by engine_ensure_with */
     struct engine_address a;
     int64_t began_ms, deadline_ms;
 };
@@ -93,10 +94,21 @@ static int choose_dir(struct start *s, struct err *e)
     return make_private_dir(s->dir, e);
 }
 
-/* Same file, same settings: same socket. */
+/* The server's program: found once, as its identity is part of the socket's name. */
+static int find_program(struct start *s, struct err *e)
+{
+    if (s->o->program || s->o->server) {
+        s->program = strdup(s->o->program ? s->o->program : "llama-server");
+        return s->program ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+    }
+    s->program = engine_program(e);
+    return s->program ? 0 : -e->kind;
+}
+
+/* Same file, same settings, same program: same socket. After an update nobody adopts the old one; it ends when idle. */
 static int name_socket(struct start *s, struct err *e)
 {
-    struct stat st;
+    struct stat st, prog = { .st_size = 0 };
     AUTO(ptr) char *real = realpath(s->o->model, NULL);
     if (!real || stat(real, &st) < 0 || strlen(real) >= sizeof s->a.model) {
         (void)err_sys(e, "cannot open the model '%s'", s->o->model);
@@ -104,9 +116,12 @@ static int name_socket(struct start *s, struct err *e)
         return -e->kind;
     }
     memcpy(s->a.model, real, strlen(real) + 1);
+    if (stat(s->program, &prog) < 0)
+        prog.st_size = 0; /* to be searched in PATH */
     AUTO(buf) struct buf id = BUF_INIT(16 << 10);
-    buf_addf(&id, "%s|%lld|%lld|%lld|%d|%d|%s", real, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-             (long long)s->o->ctx_tokens, s->o->slots, s->o->threads, s->o->server ? s->o->program : "");
+    buf_addf(&id, "%s|%lld|%lld|%lld|%d|%d|%s|%lld|%lld", real, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+             (long long)s->o->ctx_tokens, s->o->slots, s->o->threads, s->program, (long long)prog.st_size,
+             (long long)prog.st_mtim.tv_sec);
     struct hash_hex h = hash_bytes(buf_str(&id), id.n);
     (void)snprintf(s->a.socket, sizeof s->a.socket, "%s/e-%.12s.sock", s->dir, h.s);
     (void)snprintf(s->a.url, sizeof s->a.url, "unix://%s", s->a.socket);
@@ -503,16 +518,7 @@ static int wait_ready(struct start *s, bool started, struct err *e)
 
 static int start_locked(struct start *s, struct err *e)
 {
-    AUTO(ptr) char *found = NULL;
-    const char *program = s->o->program;
-    if (!program) {
-        found = s->o->server ? strdup("llama-server") : engine_program(e);
-        program = found;
-    }
-    if (!program && s->o->server)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    if (!program)
-        return -e->kind;
+    const char *program = s->program;
     if (make_room(s, e) < 0)
         return -e->kind;
     int64_t wait = note_start(s);
@@ -538,7 +544,9 @@ int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine
     struct start s = { .loop = loop, .o = o, .cancel = cancel, .progress = progress, .progress_ctx = ctx,
                        .began_ms = clock_ms() };
     s.deadline_ms = s.began_ms + (o->start_ms > 0 ? o->start_ms : START_DEFAULT_MS);
-    if (choose_dir(&s, e) < 0 || name_socket(&s, e) < 0)
+    int found = find_program(&s, e);
+    AUTO(ptr) char *program = s.program;
+    if (found < 0 || choose_dir(&s, e) < 0 || name_socket(&s, e) < 0)
         return -e->kind;
 
     s.a.adopted = socket_answers(s.a.socket);

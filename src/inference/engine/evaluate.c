@@ -21,6 +21,7 @@ bool evaluate_abort(void *arg)
 {
     struct worker *w = arg;
     bool any = atomic_load(&w->stop);
+    atomic_store_explicit(&w->beat_us, clock_us(), memory_order_relaxed);
     for (int32_t i = 0; i < w->info.slots; i++) {
         const struct run *r = &w->runs[i];
         if (!r->in_batch)
@@ -410,6 +411,7 @@ void evaluate_step(struct worker *w, int32_t threads)
         return;
     struct pace *pace = pace_of(w, threads);
     int64_t began = clock_us();
+    atomic_store_explicit(&w->beat_us, began, memory_order_relaxed);
     evaluate_threads(w, pace_threads(pace, began));
     load_expect_abort(false);
     int rc = llama_decode(w->ctx, w->batch);

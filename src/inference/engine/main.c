@@ -34,6 +34,8 @@
 
 #define IDLE_CHECK_MS 1000
 #define LOG_CHECK_MS 60000
+#define STALL_CHECK_MS 5000
+#define STALL_MS 60000 /* between two operations of a graph: the longest take a second */
 #define LOG_MAX (1 << 20)
 
 struct engine {
@@ -247,6 +249,21 @@ static void on_stop(void *ctx)
     begin_end(ctx);
 }
 
+/*
+ * Evaluation that stands still will not go on: better to end, and be started again by whoever needs an answer, than
+ * to be adopted by the next one. No clean-up: the thread that hangs holds what would be cleaned up.
+ */
+static void on_stall_check(void *ctx)
+{
+    struct engine *g = ctx;
+    if (!g->worker || worker_stalled_ms(g->worker) < STALL_MS)
+        return;
+    log_error("evaluation has stood still for %lld s: ending", (long long)(worker_stalled_ms(g->worker) / 1000));
+    if (g->bound)
+        (void)unlink(g->socket);
+    _exit(1);
+}
+
 /* Twice LOG_MAX bytes at most: the file and its predecessor. */
 static void on_log_check(void *ctx)
 {
@@ -290,6 +307,8 @@ static int serve(struct engine *g, int fd, struct err *e)
         return err_set(e, ERR_NOMEM, "cannot watch for idleness: out of memory");
     if (g->log && !loop_timer(g->loop, LOG_CHECK_MS, true, on_log_check, g))
         return err_set(e, ERR_NOMEM, "cannot watch the log: out of memory");
+    if (!loop_timer(g->loop, STALL_CHECK_MS, true, on_stall_check, g))
+        return err_set(e, ERR_NOMEM, "cannot watch the evaluation: out of memory");
     if (loop_wait(g->loop, &g->done, 0, &g->cancel, e) < 0)
         return -e->kind;
     if (g->failure.kind) {

@@ -64,6 +64,7 @@ struct worker {
     pthread_cond_t wake;
     bool started, stopping; /* stopping: under lock */
     atomic_bool stop;       /* the same, for llama.cpp's callbacks */
+    atomic_llong beat_us;   /* when evaluation last went on: any operation of a graph counts */
     struct job_private *queue;
     size_t active;
     int32_t threads; /* wanted: under lock */

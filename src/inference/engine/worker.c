@@ -314,6 +314,12 @@ int32_t worker_threads(const struct worker *w)
     return w->threads;
 }
 
+int64_t worker_stalled_ms(const struct worker *w)
+{
+    int64_t beat = atomic_load(&w->beat_us);
+    return w->active && beat ? (clock_us() - beat) / 1000 : 0;
+}
+
 size_t worker_active(const struct worker *w)
 {
     return w->active;
@@ -328,7 +334,8 @@ int worker_submit(struct worker *w, struct job *job, struct err *e)
     p->w = w;
     buf_init(&p->text, TEXT_LIMIT);
     job->private = p;
-    w->active++;
+    if (!w->active++)
+        atomic_store(&w->beat_us, clock_us());
     (void)pthread_mutex_lock(&w->lock);
     struct job_private **end = &w->queue;
     while (*end)

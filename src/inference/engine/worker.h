@@ -79,6 +79,9 @@ void worker_set_threads(struct worker *w, int32_t threads); /* from the next bat
 int32_t worker_threads(const struct worker *w);
 size_t worker_active(const struct worker *w); /* submitted and not done */
 
+/* How long evaluation has stood still although there is something to evaluate; 0: it goes on, or there is nothing. */
+int64_t worker_stalled_ms(const struct worker *w);
+
 /* One chat request. */
 struct job_progress {
     int32_t total, cached, processed; /* tokens of the prompt; processed counts the cached ones too */
