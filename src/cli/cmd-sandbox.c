@@ -343,6 +343,7 @@ static int run_main(struct cli *cli)
         return cli_fail(cli, EXIT_USAGE, &e);
     }
     (void)sandbox_sweep(state, &e);
+    (void)layer_sweep(state, &e);
     const char *lowers[] = { cwd };
     if (!keep && !ro && cli_int(cli, "disk", 0) <= THROW_AWAY_BYTES) {
         if (!cli_int(cli, "disk", 0))

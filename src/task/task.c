@@ -78,6 +78,8 @@ int task_open(const struct task_spec *spec, struct task **out, struct err *e)
     if (r == 0)
         r = sandbox_sweep(t->state_dir, e);
     if (r == 0)
+        r = layer_sweep(t->state_dir, e);
+    if (r == 0)
         r = open_session(t, e);
     if (r == 0)
         r = task_permit(t, e);

@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <time.h>
 
+#include "base/clock.h"
 #define LOG_MODULE "workspace"
 #include "base/log.h"
 #include "base/mem.h"
@@ -132,7 +133,7 @@ static void remove_upper(struct layer *l, int number)
 }
 
 /* What undo, a killed undo or a killed view left behind: directories that the stack does not name. */
-static void sweep(struct layer *l)
+static void sweep_uppers(struct layer *l)
 {
     DIR *d = l->root_fd < 0 ? NULL : opendir(l->root);
     struct dirent *de;
@@ -486,7 +487,7 @@ int layer_open(const char *state_dir, const char *id, struct layer **out, struct
     if (open_root(l, e) < 0)
         return -(int)e->kind;
     if (l->kind == LAYER_DISK)
-        sweep(l);
+        sweep_uppers(l);
     *out = TAKE(l);
     return 0;
 }
@@ -855,5 +856,46 @@ int layer_list(const char *state_dir, struct arena *a, struct layer_info **out, 
         return err_set(e, ERR_NOMEM, "cannot list layers: out of memory");
     memcpy(*out, found, len * sizeof **out);
     *n = len;
+    return 0;
+}
+
+#define HALF_MADE_MS 60000 /* a layer without description may be one that is being made */
+
+/* Lock it, so that no other stead takes it up meanwhile, and remove it with what lies elsewhere. */
+static void sweep_layer(const char *dir, const char *root)
+{
+    struct err e = ERR_INIT;
+    AUTO(ptr) char *path = path_join(dir, "lock");
+    AUTO(fd) int fd = path ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return;
+    /* a root elsewhere is named by its layer: nothing else is ever removed there */
+    if (root && strcmp(root, dir) != 0 && strstr(root, "/stead-l") && path_remove_tree(AT_FDCWD, root, &e) < 0)
+        log_debug("%s", e.text);
+    if (path_remove_tree(AT_FDCWD, dir, &e) < 0)
+        log_debug("%s", e.text);
+}
+
+int layer_sweep(const char *state_dir, struct err *e)
+{
+    AUTO(ptr) char *dir = path_join(state_dir, "layers");
+    DIR *d = dir ? opendir(dir) : NULL;
+    if (!d)
+        return !dir || errno != ENOENT ? err_sys(e, "cannot list layers in '%s'", state_dir) : 0;
+    struct dirent *de;
+    while ((de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
+        AUTO(ptr) char *sub = de->d_name[0] == 'l' ? path_join(dir, de->d_name) : NULL;
+        AUTO(arena) struct arena a = ARENA_INIT(LAYER_JSON_BYTES * 4);
+        AUTO(json) json_t *doc = NULL;
+        struct layer_json j;
+        struct err unreadable = ERR_INIT;
+        struct stat st;
+        if (!sub || in_use(sub) || stat(sub, &st) < 0 || !S_ISDIR(st.st_mode))
+            continue;
+        bool known = load(sub, &a, &doc, &j, &unreadable) == 0;
+        if (known ? (!*j.session || j.kind == LAYER_TMPFS) : clock_unix_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > HALF_MADE_MS)
+            sweep_layer(sub, known ? j.root : NULL);
+    }
+    (void)closedir(d);
     return 0;
 }

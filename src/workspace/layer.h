@@ -123,6 +123,12 @@ struct layer_info {
 };
 int layer_list(const char *state_dir, struct arena *a, struct layer_info **out, size_t *n, struct err *e) WARN_UNUSED;
 
+/*
+ * Remove what killed runs left and nobody can go on with: layers without a session, in memory, or half made. Those of
+ * sessions stay for resume. Called at start; cheap when there is nothing.
+ */
+int layer_sweep(const char *state_dir, struct err *e);
+
 /* Whether upper directories can lie below `dir`: 1 yes, 0 no with the reason in `why`. */
 int layer_disk_supported(const char *dir, char why[160]);
 

@@ -377,6 +377,32 @@ static void a_saved_change__loads_equal_and_damage_is_noticed(void **state)
     world_finish(&w);
 }
 
+static void what_killed_runs_left__is_swept(void **state)
+{
+    (void)state;
+    struct world w;
+    struct layer *plain = NULL, *busy = NULL;
+    struct layer_options none = { .kind = LAYER_DISK };
+    world_init(&w);
+    world_layer(&w); /* of session s1 */
+    assert_ok(layer_create(w.ws, w.state, &none, &plain, &w.e), &w.e);
+    assert_ok(layer_create(w.ws, w.state, &none, &busy, &w.e), &w.e);
+    AUTO(ptr) char *gone = strdup(layer_dir(plain)), *stays = strdup(layer_dir(busy)), *kept = strdup(layer_dir(w.layer));
+    AUTO(ptr) char *fresh = in(w.state, "layers/l0fresh");
+    put_dir(w.state, "layers/l0fresh");
+    layer_destroy(plain); /* as a kill does: the lock is gone, the directory stays */
+    layer_destroy(w.layer);
+    w.layer = NULL;
+    assert_ok(layer_sweep(w.state, &w.e), &w.e);
+    struct stat st;
+    assert_int_equal(stat(gone, &st), -1);
+    assert_int_equal(stat(stays, &st), 0);
+    assert_int_equal(stat(kept, &st), 0);
+    assert_int_equal(stat(fresh, &st), 0);
+    layer_destroy(busy);
+    world_finish(&w);
+}
+
 static void a_change_larger_than_memory__goes_to_disk_and_back(void **state)
 {
     (void)state;
@@ -420,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_base_that_the_user_edited__is_noticed),
         cmocka_unit_test(a_saved_change__loads_equal_and_damage_is_noticed),
         cmocka_unit_test(a_change_larger_than_memory__goes_to_disk_and_back),
+        cmocka_unit_test(what_killed_runs_left__is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
