@@ -403,7 +403,7 @@ int chat_restore(struct chat *c, struct span bytes, struct err *e)
     struct span head = span_sub(buf_span(&c->wire.bytes), 0, c->wire.head);
     if (bytes.n < head.n || memcmp(bytes.p, head.p, head.n) != 0)
         return err_set(e, ERR_CONFLICT, "the saved conversation began with another model, prompt or set of tools");
-    AUTO(arena) struct arena a = ARENA_INIT(4u * CHAT_MAX_BYTES);
+    AUTO(arena) struct arena a = ARENA_INIT(4 * (size_t)CHAT_MAX_BYTES);
     struct message *m = NULL;
     size_t n = 0;
     int open = 0;
@@ -474,7 +474,7 @@ int chat_adopt(struct chat *c, const char *dialect, struct span bytes, struct er
     const struct dialect *d = dialect_find(dialect);
     if (!d)
         return err_set(e, ERR_UNSUPPORTED, "the saved conversation is of the dialect '%s', which this version does not know", dialect);
-    AUTO(arena) struct arena a = ARENA_INIT(4u * CHAT_MAX_BYTES);
+    AUTO(arena) struct arena a = ARENA_INIT(4 * (size_t)CHAT_MAX_BYTES);
     struct message *m = NULL;
     size_t n = 0;
     int open = 0;
@@ -494,7 +494,7 @@ int chat_adopt(struct chat *c, const char *dialect, struct span bytes, struct er
 
 int chat_rebuild(struct chat *c, struct err *e)
 {
-    AUTO(arena) struct arena a = ARENA_INIT(4u * CHAT_MAX_BYTES);
+    AUTO(arena) struct arena a = ARENA_INIT(4 * (size_t)CHAT_MAX_BYTES);
     struct message *m = NULL;
     size_t n = 0;
     int open = 0;
@@ -512,7 +512,7 @@ int64_t chat_compact(struct chat *c, chat_compact_fn fn, void *ctx, struct err *
     int rc = chat_flush(c, e);
     if (rc < 0)
         return rc;
-    AUTO(arena) struct arena a = ARENA_INIT(4u * CHAT_MAX_BYTES);
+    AUTO(arena) struct arena a = ARENA_INIT(4 * (size_t)CHAT_MAX_BYTES);
     struct message *m = NULL;
     size_t n = 0, was = c->wire.bytes.n;
     int open = 0;

@@ -307,12 +307,10 @@ static int refuse_calls(struct chat *c, struct candidate *k, size_t n, struct sp
 
 int judge(struct chat *c, struct collect *r, bool last, struct arena *a, struct reply *out, const char **why, struct err *e)
 {
-    struct candidate *k = calloc(CHAT_MAX_CALLS, sizeof *k);
+    AUTO(ptr) struct candidate *k = calloc(CHAT_MAX_CALLS, sizeof *k);
     if (!k)
         return err_set(e, ERR_NOMEM, "cannot read the reply: out of memory");
-    AUTO(ptr) struct candidate *freed = k;
-    (void)freed;
-    AUTO(buf) struct buf valid = BUF_INIT(2u * CHAT_MAX_REPLY_BYTES);
+    AUTO(buf) struct buf valid = BUF_INIT(2 * (size_t)CHAT_MAX_REPLY_BYTES);
     struct span text = buf_span(&r->text), thinking = buf_span(&r->reasoning);
     if (!utf8_valid(text) && utf8_add_valid(&valid, text))
         text = buf_span(&valid);

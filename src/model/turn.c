@@ -244,9 +244,7 @@ static void conclude(struct exchange *x)
         failure_context_numbers(buf_span(&x->words), &x->n_prompt, &x->n_ctx);
     } else if (x->bad) {
         fail(x, x->parse.kind == ERR_LIMIT ? MODEL_ERR_MODEL : MODEL_ERR_GARBAGE, x->parse.text);
-    } else if (how == HTTP_NO_CONNECT) {
-        fail(x, MODEL_ERR_CONNECT, http_error(x->t));
-    } else if (how == HTTP_TLS) {
+    } else if (how == HTTP_NO_CONNECT || how == HTTP_TLS) {
         fail(x, MODEL_ERR_CONNECT, http_error(x->t));
     } else if (x->overrun) {
         x->got.finish = FINISH_LENGTH;
