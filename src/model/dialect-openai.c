@@ -77,6 +77,8 @@ static bool openai_head(struct wire *w, const struct head *h)
         buf_addf(b, ",\"seed\":%lld", (long long)s->seed);
     if (how->cache_prompt)
         buf_adds(b, ",\"cache_prompt\":true,\"return_progress\":true");
+    if (!how->tools) /* calls go as text: the model must not write its own results */
+        buf_adds(b, ",\"stop\":[\"<tool_response>\"]");
     if (h->ntools && how->one_call)
         buf_adds(b, ",\"parallel_tool_calls\":false");
     for (size_t i = 0; i < h->ntools; i++) {

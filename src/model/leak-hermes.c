@@ -61,6 +61,8 @@ static int parse_with(const struct leak_in *in, const char *begin, const char *e
             rest = span_trim(span_sub(rest, strlen(end), rest.n));
         /* The end mark is a stop token with some servers: whole JSON is enough. */
     }
+    if (span_starts(rest, "<tool_response>")) /* the model went on to invent the result: nothing of that is true */
+        rest = (struct span){ "", 0 };
     f->text = leak_rest(in->arena, before, f->cut || f->unreadable ? (struct span){ "", 0 } : rest);
     return 1;
 }

@@ -185,6 +185,8 @@ static int wait_for_it(struct exchange *x, struct cancel *cancel, struct err *e)
         if (*http_done(x->t))
             return 0;
         if (clock_ms() >= x->life_ms + patience_ms(x)) {
+            if (x->got.finished)
+                return 0; /* all was said, only the end of the stream is missing */
             char text[96];
             snprintf(text, sizeof text, "no byte and no progress for %lld s", (long long)((clock_ms() - x->life_ms) / 1000));
             fail(x, MODEL_ERR_STALLED, text);
