@@ -88,6 +88,10 @@ int task_sandbox(struct task *t, const char *reopen, struct err *e) WARN_UNUSED;
 int task_classify(struct task *t, struct span text, struct err *e) WARN_UNUSED;
 int task_route(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* What follows an attempt that was not enough; opens the next endpoint when there is one (ESCALATE_TO). */
+/* Fill t->candidates, once. */
+int task_candidates(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
+/* task-class.c: where the rules are unsure and policy.classify_by_model allows, a local model's word for the class. */
+int task_ask_class(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* task-spent.c: what this task, this day and this user have used, from the journal; for the budgets of a route. */
 int task_spent(struct task *t, struct route_spent *out, struct err *e) WARN_UNUSED;
 int task_escalate(struct task *t, enum escalate_cause cause, int escalations, struct escalation *out, struct cancel *cancel,

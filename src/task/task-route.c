@@ -234,10 +234,15 @@ static int nothing_serves(const struct task *t, struct err *e)
     return -ERR_UNAVAILABLE;
 }
 
+int task_candidates(struct task *t, struct cancel *cancel, struct err *e)
+{
+    return t->candidates ? 0 : find_candidates(t, cancel, e);
+}
+
 int task_route(struct task *t, struct cancel *cancel, struct err *e)
 {
     char mark[4200];
-    int r = t->candidates ? 0 : find_candidates(t, cancel, e);
+    int r = task_candidates(t, cancel, e);
     if (r < 0)
         return r;
     read_health(t);

@@ -558,6 +558,8 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
         rc = layer_undo(t->layer, t->sandbox, (int)past.checkpoint, e);
     if (rc == 0)
         rc = task_classify(t, past.task && past.task[0] ? span_of(past.task) : text, e);
+    if (rc == 0 && !t->endpoint)
+        rc = task_ask_class(t, text, cancel, e);
     if (rc == 0)
         rc = event_task(t, text, e);
     if (rc < 0)

@@ -134,6 +134,16 @@ def budget_of_the_day_keeps_hosted_out(w):
     assert any(r["endpoint"] == "first" and "policy.budgets.day.usd" in r["reason"] for r in route["rejected"]), route
 
 
+@drill(60)
+def a_local_model_says_the_class_where_rules_do_not_know(w):
+    url = w.serve({"text": "The fitting name is docs."}, {"calls": [{"name": "write", "args": {"path": "README", "content": "x\n"}}]}, t.DONE, t.DONE)
+    chain(w, (url, ""), more="  classify_by_model: true\n")
+    code, events, p = w.run("--approve", "never", task="zzz qqq", timeout=55)
+    task = next(e for e in events if e["type"] == "task")
+    t.equal(task["class"], "docs", p.stderr)
+    assert any(e["type"] == "decision" and e["choice"] == "docs" for e in events), events
+
+
 def main():
     passed = failed = 0
     for fn, limit_s in DRILLS:
