@@ -55,6 +55,7 @@ static int init_main(struct cli *cli)
         if (g->cwd && g->cwd[0])
             yaml_text(&b, "cwd", g->cwd);
     }
+    free(gates.items);
     if (buf_check(&b, &e) < 0 || file_write_atomic("stead.yaml", buf_span(&b), 0644, false, &e) < 0)
         return cli_fail(cli, EXIT_FAILED, &e);
     if (cli->json)

@@ -78,12 +78,22 @@ static size_t columns_of(const struct ui *ui)
 
 /* --- the prompt area --- */
 
+static void move_up(struct buf *b, size_t rows)
+{
+    if (rows) /* zero would mean one */
+        buf_addf(b, "\033[%zuA", rows);
+}
+
+/* Row by row: clearing to the end of the screen makes tmux and others push what was there into their history. */
 static void erase_area(const struct ui *ui, struct buf *b)
 {
-    if (ui->area_cursor)
-        buf_addf(b, "\033[%zuA", ui->area_cursor);
-    if (ui->area_rows)
-        buf_adds(b, "\r\033[J");
+    if (!ui->area_rows)
+        return;
+    move_up(b, ui->area_cursor);
+    buf_addc(b, '\r');
+    for (size_t i = 0; i < ui->area_rows; i++)
+        buf_adds(b, i + 1 < ui->area_rows ? "\033[2K\033[B" : "\033[2K");
+    move_up(b, ui->area_rows - 1);
 }
 
 static void add_cut(struct buf *b, const char *text, size_t columns)
@@ -134,7 +144,8 @@ static void draw_area(struct ui *ui, struct buf *b)
     }
     status_row(ui, columns, b);
     size_t total = live + shown + 1, at = live + l.cursor_row;
-    buf_addf(b, "\033[%zuA\r\033[%zuC", total - 1 - at, l.cursor_column + 2);
+    move_up(b, total - 1 - at);
+    buf_addf(b, "\r\033[%zuC", l.cursor_column + 2);
     ui->area_rows = total;
     ui->area_cursor = at;
     buf_finish(&l.text);

@@ -106,6 +106,7 @@ int task_seen(void *ctx, const struct journal_event *ev);
 
 /* task-verify.c */
 int task_gates(struct task *t, struct err *e) WARN_UNUSED;
+void task_forget_gates(struct task *t);
 /* What fails before anything was done, for the first message; empty when the class does not ask for it. */
 int task_evidence(struct task *t, struct buf *out, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* Read the change into t->change. */

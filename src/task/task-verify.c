@@ -36,6 +36,13 @@ static const struct gate *explicit_gates(struct task *t, size_t *count, struct e
     return g;
 }
 
+void task_forget_gates(struct task *t)
+{
+    free(t->gates.items);
+    t->gates = (struct gates){ 0 };
+    t->gates_known = false;
+}
+
 int task_gates(struct task *t, struct err *e)
 {
     if (t->gates_known || t->spec.no_gates)
@@ -53,7 +60,6 @@ int task_gates(struct task *t, struct err *e)
             paths[i] = t->change->files[i].path;
         in.changed = (struct strings){ paths, t->change->nfiles };
     }
-    t->gates = (struct gates){ 0 };
     int r = gate_detect(&in, &t->turn, &t->gates, e);
     if (r < 0)
         return err_wrap(e, "looking for gates");

@@ -157,6 +157,7 @@ void task_close(struct task *t)
     privacy_destroy(t->privacy);
     free(t->seen);
     buf_finish(&t->evidence);
+    task_forget_gates(t);
     arena_finish(&t->turn);
     arena_finish(&t->arena);
     free(t->engine_url);
@@ -583,8 +584,7 @@ int task_turn(struct task *t, struct span text, struct task_result *result, stru
     int64_t began = clock_ms();
     task_drop_change(t);
     arena_reset(&t->turn);
-    t->gates = (struct gates){ 0 };
-    t->gates_known = false;
+    task_forget_gates(t);
     buf_finish(&t->evidence);
     buf_init(&t->evidence, 64 << 10);
     t->last = (struct attempt_result){ 0 };

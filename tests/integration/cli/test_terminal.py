@@ -105,6 +105,7 @@ def a_task_is_typed_checked_and_applied(t):
     t.keys("Enter")
     text = t.wait("make test", "pass", "/apply carries it in")
     assert "edit sum.c:4" in text, text
+    assert text.count("no endpoint yet") <= 1, "the prompt area was drawn over itself:\n" + text
     assert "\u2022 it starts at 0 now" in text, text
     t.type("/diff")
     t.keys("Enter")
