@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/clean.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -298,19 +299,18 @@ const char *cli_string(const struct cli *cli, const char *name)
     return v ? v->text : NULL;
 }
 
+static struct arena lists = ARENA_INIT(1 << 20); /* what cli_strings gave out, until cli_finish */
+
 size_t cli_strings(const struct cli *cli, const char *name, const char *const **items)
 {
-    static const char *list[256]; /* one option of a command line at a time */
-    size_t n = 0;
-    for (const struct option_value *v = cli->values; v && n < COUNT_OF(list); v = v->next)
+    size_t count = 0, n = 0;
+    for (const struct option_value *v = cli->values; v; v = v->next)
+        count += strcmp(v->option->name, name) == 0;
+    const char **list = count ? arena_array(&lists, count, sizeof *list) : NULL;
+    for (const struct option_value *v = cli->values; list && v; v = v->next)
         if (strcmp(v->option->name, name) == 0)
             list[n++] = v->text;
-    const char **copy = n ? calloc(n, sizeof *copy) : NULL; /* lives as long as the program */
-    if (n && !copy)
-        n = 0;
-    for (size_t i = 0; i < n; i++)
-        copy[i] = list[i];
-    *items = copy;
+    *items = list;
     return n;
 }
 
@@ -497,6 +497,7 @@ void cli_finish(struct cli *cli)
         cli->values = v->next;
         free(v);
     }
+    arena_finish(&lists);
     cli_config_finish(cli);
     loop_destroy(cli->loop);
     cli->loop = NULL;
