@@ -198,7 +198,9 @@ static void read_models(struct ask *a)
             chosen = ep->models.items[i];
             break;
         }
-    if (chosen) {
+    if (chosen && !ep->want_model && !ep->local && have > 1) { /* the first of a hosted list is nobody's choice, and costs money */
+        trouble(ep, ENDPOINT_NO_MODEL, "set `model:` of this endpoint, or name one with --model", "%s has %zu models and none is chosen", ep->url, have);
+    } else if (chosen) {
         ep->model = chosen;
     } else if (!have) {
         trouble(ep, ENDPOINT_NO_MODEL, ep->server == SERVER_OLLAMA ? "pull one, for example: ollama pull qwen3-coder:30b" : "load a model in the server",

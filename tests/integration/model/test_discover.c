@@ -125,6 +125,31 @@ static void trouble__is_named_with_its_remedy(void **state)
     }
 }
 
+static void hosted__wants_a_model_to_be_named(void **state)
+{
+    (void)state;
+    struct scripted s;
+    struct loop *loop = NULL;
+    struct err e = ERR_INIT;
+    start(&s, &loop, "{\"routes\":{\"GET /v1/models\":{\"json\":{\"data\":[{\"id\":\"dear\"},{\"id\":\"cheap\"}]}}}}");
+    struct endpoint_spec spec = { .url = s.url, .locality = "hosted" };
+    struct endpoint *ep;
+    assert_ok(endpoint_create(&spec, &ep, &e), &e);
+    assert_ok(endpoint_look(loop, ep, 3000, NULL, &e), &e);
+    assert_int_equal(ep->state, ENDPOINT_NO_MODEL);
+    assert_contains(ep->problem, "none is chosen");
+    endpoint_destroy(ep);
+    spec.model = "cheap";
+    assert_ok(endpoint_create(&spec, &ep, &e), &e);
+    assert_ok(endpoint_look(loop, ep, 3000, NULL, &e), &e);
+    assert_int_equal(ep->state, ENDPOINT_READY);
+    assert_string_equal(ep->model, "cheap");
+    assert_false(ep->local);
+    endpoint_destroy(ep);
+    scripted_stop(&s);
+    loop_destroy(loop);
+}
+
 static void dead_ports__cost_little(void **state)
 {
     (void)state;
@@ -217,6 +242,7 @@ int main(void)
         cmocka_unit_test(kinds__say_what_they_are),
         cmocka_unit_test(order__option_then_environment_then_configuration),
         cmocka_unit_test(trouble__is_named_with_its_remedy),
+        cmocka_unit_test(hosted__wants_a_model_to_be_named),
         cmocka_unit_test(dead_ports__cost_little),
         cmocka_unit_test(ollama__context_of_the_loaded_model_counts),
         cmocka_unit_test(probe__finds_a_server_that_cuts_prompts),
