@@ -14,6 +14,7 @@
 #define PIECE_MAX 512           /* bytes of one token's text; llama.cpp's longest are below 300 */
 #define CHECKPOINT_BACK 4       /* tokens before the prompt's end: what a template puts there varies with the reply */
 #define PROBE_TOKENS 64
+#define SMALL_MODEL (64u << 20) /* bytes of weights */
 #define POLL_ALONE 50           /* llama.cpp's default: waiting threads spin a little */
 #define POLL_SHARED 0           /* when others need the cores, they sleep */
 
@@ -394,8 +395,9 @@ static void batch_failed(struct worker *w, int rc)
 static struct pace *pace_of(struct worker *w, int32_t threads)
 {
     if (threads != w->threads_paced) {
-        pace_init(&w->writing, threads, 6);
-        pace_init(&w->reading, threads, 1);
+        bool small = w->info.weight_bytes < SMALL_MODEL;
+        pace_init(&w->writing, threads, 6, small);
+        pace_init(&w->reading, threads, 1, small);
         w->threads_paced = threads;
     }
     return w->batch.n_tokens > w->info.slots ? &w->reading : &w->writing;

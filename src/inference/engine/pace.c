@@ -10,7 +10,7 @@
 #define SLOW 1.5                 /* times the best: something is in the way */
 #define GAIN 0.9                 /* keep the other number when it costs less than this share */
 
-void pace_init(struct pace *p, int threads, int early)
+void pace_init(struct pace *p, int threads, int early, bool small)
 {
     memset(p, 0, sizeof *p);
     p->from = -1;
@@ -21,6 +21,8 @@ void pace_init(struct pace *p, int threads, int early)
             break;
     }
     p->up_wait_us = UP_FIRST_US;
+    if (small)
+        p->level = p->levels - 1;
 }
 
 static void begin_trial(struct pace *p, int level)

@@ -7,7 +7,7 @@
  * known from outside (containers, quotas, neighbours), so it is measured: from time to time a few batches are computed
  * with the next smaller or larger number, and the quicker one is kept. Pure; the caller has the clock.
  *
- *     pace_init(&p, 8, 6);
+ *     pace_init(&p, 8, 6, false);
  *     n = pace_threads(&p, now_us);       // before a batch
  *     pace_note(&p, n, units, spent_us, now_us);  // after it
  */
@@ -34,8 +34,11 @@ struct pace {
     bool started;
 };
 
-/* `early`: batches before fewer threads are tried for the first time. */
-void pace_init(struct pace *p, int threads, int early);
+/*
+ * `early`: batches before fewer threads are tried for the first time. `small`: begin with one thread and see whether
+ * more pay, as a small model's operations are over before other threads have woken up.
+ */
+void pace_init(struct pace *p, int threads, int early, bool small);
 int pace_threads(struct pace *p, int64_t now_us);
 /* `units`: of work done, so that batches compare (tokens). */
 void pace_note(struct pace *p, int threads, double units, int64_t spent_us, int64_t now_us);

@@ -28,7 +28,7 @@ static void pace__stays_with_all_threads_when_they_pay(void **state)
     (void)state;
     struct machine m = { .us = { [1] = 8000, [2] = 4200, [4] = 2300 } };
     struct pace p;
-    pace_init(&p, 4, 6);
+    pace_init(&p, 4, 6, false);
     run(&m, &p, 60000000);
     assert_int_equal(pace_threads(&p, m.now_us), 4);
     /* trying costs less than one part in a hundred of the time */
@@ -41,7 +41,7 @@ static void pace__goes_down_when_the_cores_are_wanted_elsewhere(void **state)
     (void)state;
     struct machine m = { .us = { [1] = 5000, [2] = 70000 } };
     struct pace p;
-    pace_init(&p, 2, 6);
+    pace_init(&p, 2, 6, false);
     run(&m, &p, 10000000);
     assert_int_equal(p.threads[p.level], 1);
     assert_true(m.batches[1] > 50 * m.batches[2]);
@@ -52,7 +52,7 @@ static void pace__notices_contention_that_begins_and_that_ends(void **state)
     (void)state;
     struct machine m = { .us = { [1] = 8000, [2] = 4200 } };
     struct pace p;
-    pace_init(&p, 2, 6);
+    pace_init(&p, 2, 6, false);
     run(&m, &p, 5000000);
     assert_int_equal(p.threads[p.level], 2);
     m.us[1] = 9000, m.us[2] = 60000; /* a build begins */
@@ -68,9 +68,25 @@ static void pace__goes_down_more_than_one_step(void **state)
     (void)state;
     struct machine m = { .us = { [1] = 4000, [2] = 9000, [4] = 20000, [8] = 50000 } };
     struct pace p;
-    pace_init(&p, 8, 1);
+    pace_init(&p, 8, 1, false);
     run(&m, &p, 10000000);
     assert_int_equal(p.threads[p.level], 1);
+}
+
+static void pace__begins_small_and_grows_where_it_pays(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 400, [2] = 230, [4] = 150 } };
+    struct pace p;
+    pace_init(&p, 4, 6, true);
+    assert_int_equal(pace_threads(&p, 0), 1);
+    run(&m, &p, 6000000);
+    assert_int_equal(p.threads[p.level], 4);
+    m = (struct machine){ .us = { [1] = 400, [2] = 420, [4] = 500 } };
+    pace_init(&p, 4, 6, true);
+    run(&m, &p, 20000000);
+    assert_int_equal(p.threads[p.level], 1);
+    assert_true(m.batches[2] + m.batches[4] < m.batches[1] / 100);
 }
 
 static void pace__has_nothing_to_try_with_one_thread(void **state)
@@ -78,10 +94,10 @@ static void pace__has_nothing_to_try_with_one_thread(void **state)
     (void)state;
     struct machine m = { .us = { [1] = 4000 } };
     struct pace p;
-    pace_init(&p, 1, 1);
+    pace_init(&p, 1, 1, false);
     run(&m, &p, 2000000);
     assert_int_equal(pace_threads(&p, m.now_us), 1);
-    pace_init(&p, 0, 1);
+    pace_init(&p, 0, 1, false);
     assert_int_equal(pace_threads(&p, 0), 1);
 }
 
@@ -92,6 +108,7 @@ int main(void)
         cmocka_unit_test(pace__goes_down_when_the_cores_are_wanted_elsewhere),
         cmocka_unit_test(pace__notices_contention_that_begins_and_that_ends),
         cmocka_unit_test(pace__goes_down_more_than_one_step),
+        cmocka_unit_test(pace__begins_small_and_grows_where_it_pays),
         cmocka_unit_test(pace__has_nothing_to_try_with_one_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

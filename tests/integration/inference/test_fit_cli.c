@@ -1,0 +1,175 @@
+/*
+ * `stead fit` and `stead model` as a script sees them: the program is run, its JSON has the members of the contract.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bind.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/proc.h"
+#include "gguf-make.h"
+
+static char dir[] = "/tmp/stead-fitcli-XXXXXX";
+static char model[64];
+static struct loop *loop;
+
+static int set_up(void **state)
+{
+    struct gguf_make m = GGUF_MAKE_LLAMA;
+    struct err e = ERR_INIT;
+    (void)state;
+    if (!mkdtemp(dir) || loop_create(&loop, &e) < 0)
+        return -1;
+    (void)snprintf(model, sizeof model, "%s/tiny.gguf", dir);
+    return gguf_make(&m, model, &e);
+}
+
+static int tear_down(void **state)
+{
+    struct err e = ERR_INIT;
+    (void)state;
+    loop_destroy(loop);
+    return path_remove_tree(AT_FDCWD, dir, &e);
+}
+
+static int stead(struct buf *out, const char *const *args)
+{
+    const char *argv[16] = { STEAD_PROGRAM };
+    char cache[96], state[96], home[96];
+    struct err e = ERR_INIT;
+    size_t n = 1;
+    for (size_t i = 0; args[i]; i++)
+        argv[n++] = args[i];
+    (void)snprintf(cache, sizeof cache, "STEAD_CACHE_DIR=%s/cache", dir);
+    (void)snprintf(state, sizeof state, "STEAD_STATE_DIR=%s/state", dir);
+    (void)snprintf(home, sizeof home, "HOME=%s", dir);
+    const char *env[] = { cache, state, home, "LC_ALL=C.UTF-8", NULL };
+    struct proc_spec spec = { .argv = argv, .env = env, .cwd = dir, .out = PROC_PIPE, .err = PROC_INHERIT, .die_with_parent = true,
+                              .out_cap_bytes = 8u << 20 };
+    struct proc *p;
+    int status = -1;
+    assert_int_equal(proc_start(loop, &spec, &p, &e), 0);
+    assert_int_equal(proc_wait(p, clock_ms() + 60000, NULL, &status, &e), 0);
+    buf_reset(out);
+    buf_add_span(out, proc_output(p, 1));
+    proc_destroy(p);
+    return status;
+}
+#define STEAD(out, ...) stead((out), (const char *const[]){ __VA_ARGS__, NULL })
+
+static json_t *json_of(const struct buf *b)
+{
+    struct err e = ERR_INIT;
+    json_t *j = NULL;
+    if (json_parse(buf_span(b), BIND_TOLERANT, &j, &e) < 0)
+        fail_msg("%s in: %s", e.text, buf_str(b));
+    return j;
+}
+
+static void check_model(const json_t *m)
+{
+    static const char *const parts[] = { "weights", "repack", "kv", "recurrent", "compute", "output", "projector" };
+    const json_t *memory = json_object_get(m, "memory_bytes");
+    json_int_t sum = 0;
+    assert_true(json_is_string(json_object_get(m, "name")) && json_is_string(json_object_get(m, "quant")));
+    assert_true(json_is_integer(json_object_get(m, "context_tokens")) && json_is_string(json_object_get(m, "kv_type")));
+    assert_true(json_is_boolean(json_object_get(m, "fits")));
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        sum += json_integer_value(json_object_get(memory, parts[i]));
+    assert_int_equal(sum, json_integer_value(json_object_get(memory, "total")));
+    const json_t *speed = json_object_get(m, "tokens_per_second");
+    assert_true(json_is_null(speed) || json_is_number(json_object_get(speed, "measured")) ||
+                (json_is_number(json_object_get(speed, "low")) && json_is_number(json_object_get(speed, "expected")) &&
+                 json_is_number(json_object_get(speed, "high"))));
+}
+
+static void fit__json_has_the_members_of_the_contract(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf out = BUF_INIT(16u << 20);
+    assert_int_equal(STEAD(&out, "fit", "--json"), 0);
+    AUTO(json) json_t *all = json_of(&out);
+    assert_int_equal(json_integer_value(json_object_get(all, "v")), 1);
+    assert_true(json_integer_value(json_object_get(json_object_get(all, "hardware"), "memory_bytes")) > 0);
+    const json_t *models = json_object_get(all, "models"), *m;
+    size_t i;
+    bool fits = true;
+    assert_true(json_array_size(models) > 50);
+    json_array_foreach(models, i, m) {
+        check_model(m);
+        bool now = json_is_true(json_object_get(m, "fits"));
+        assert_true(fits || !now); /* what fits comes first */
+        fits = now;
+    }
+}
+
+static void fit__of_a_file(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf out = BUF_INIT(16u << 20);
+    assert_int_equal(STEAD(&out, "fit", model, "--json", "--ctx", "2048", "--slots", "2", "--kv-type", "q8_0,f16"), 0);
+    AUTO(json) json_t *j = json_of(&out);
+    const json_t *m = json_array_get(json_object_get(j, "models"), 0);
+    check_model(m);
+    assert_int_equal(json_integer_value(json_object_get(m, "context_tokens")), 2048);
+    /* 2 slots, 2048 cells, 2 layers, 32 numbers of each: keys 34 bytes, values 64 */
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(m, "memory_bytes"), "kv")), 2 * 2048 * 2 * (34 + 64));
+    assert_int_equal(STEAD(&out, "fit", model, "--kv-type", "q9"), 2);
+    assert_int_equal(STEAD(&out, "fit", "/no/such/file.gguf"), 1);
+    assert_int_equal(STEAD(&out, "fit", "--need", "no such model"), 1);
+}
+
+static void fit__writes_a_page(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf out = BUF_INIT(16u << 20);
+    AUTO(buf) struct buf page = BUF_INIT(16u << 20);
+    char path[96];
+    struct err e = ERR_INIT;
+    (void)snprintf(path, sizeof path, "%s/fit.html", dir);
+    assert_int_equal(STEAD(&out, "fit", model, "--html", path), 0);
+    assert_non_null(strstr(buf_str(&out), "How the cache grows"));
+    assert_int_equal(file_read(path, 8u << 20, &page, &e), 0);
+    assert_non_null(strstr(buf_str(&page), "<svg"));
+    assert_null(strstr(buf_str(&page), "http")); /* nothing from outside */
+}
+
+static void model__import_list_use_remove(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf out = BUF_INIT(16u << 20);
+    assert_int_equal(STEAD(&out, "model", "import", model, "--name", "mine"), 0);
+    assert_int_equal(STEAD(&out, "model", "list", "--json"), 0);
+    AUTO(json) json_t *j = json_of(&out);
+    const json_t *m;
+    size_t i;
+    bool found = false;
+    json_array_foreach(json_object_get(j, "models"), i, m)
+        found |= strcmp(json_string_value(json_object_get(m, "name")), "mine") == 0;
+    assert_true(found);
+    assert_int_equal(STEAD(&out, "model", "catalogue", "qwen"), 0);
+    assert_non_null(strstr(buf_str(&out), "Qwen3-Coder"));
+    assert_int_equal(STEAD(&out, "model", "remove", "mine"), 0);
+    assert_int_not_equal(STEAD(&out, "model", "remove", "mine"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fit__json_has_the_members_of_the_contract),
+        cmocka_unit_test(fit__of_a_file),
+        cmocka_unit_test(fit__writes_a_page),
+        cmocka_unit_test(model__import_list_use_remove),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
