@@ -277,6 +277,14 @@ static const char *message_of(const struct rule *r)
     return r->message ? r->message : r->summary;
 }
 
+static size_t matching(const struct rule *r, const struct file_view *v, const struct text_lines *l)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        n += rule_matches(r, v, l->items[i].text);
+    return n;
+}
+
 /* Did another file of the change lose this very line? Then it moved. */
 static bool moved_here(const struct rules_state *st, const struct file_view *v, struct span line)
 {
@@ -315,6 +323,12 @@ static void check_added_to_old(struct rules_state *st)
     for (size_t i = 0; i < st->nviews; i++) {
         const struct file_view *v = &st->views[i];
         if (!rule_applies(st->rule, v) || v->file->kind == RULE_FILE_ADDED)
+            continue;
+        /* What new tests bring of their own, and what only reads differently, does not count. */
+        size_t before = matching(st->rule, v, &v->old), after = matching(st->rule, v, &v->new), own = 0;
+        for (size_t k = 0; k < v->new.n; k++)
+            own += rule_matches(st->rule, v, v->new.items[k].text) && in_new_test(v, k);
+        if (after <= before + own)
             continue;
         for (size_t k = 0; k < v->new.n; k++)
             if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text) && !in_new_test(v, k) &&
@@ -390,14 +404,6 @@ static void check_added_where_removed(struct rules_state *st)
                 rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
             }
     }
-}
-
-static size_t matching(const struct rule *r, const struct file_view *v, const struct text_lines *l)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < l->n; i++)
-        n += rule_matches(r, v, l->items[i].text);
-    return n;
 }
 
 static void check_removed(struct rules_state *st)
