@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,8 +61,8 @@ void client_remove(struct sandbox *sb, struct waiter *w)
         }
 }
 
-/* One record, if there is one: 1, 0 when there is none now, -1 when the helper is gone. */
-static int receive_one(struct sandbox *sb)
+/* One record, if there is one (or comes within DIRECT_MS, with `wait`): 1, 0 when there is none, -1 when the helper is gone. */
+static int receive_one(struct sandbox *sb, bool wait)
 {
     static _Alignas(16) char in[sizeof(struct wire) + WIRE_INLINE + 1];
     union {
@@ -70,7 +71,7 @@ static int receive_one(struct sandbox *sb)
     } control;
     struct iovec io = { in, sizeof in - 1 };
     struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-    ssize_t n = recvmsg(sb->p.sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(sb->p.sock, &m, (wait ? 0 : MSG_DONTWAIT) | MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (n <= 0) {
@@ -105,12 +106,15 @@ static void on_readable(void *ctx, int fd, unsigned events)
     (void)fd;
     (void)events;
     /* Not for ever: a flood must not starve the other sources. */
-    for (int i = 0; i < 64 && receive_one(sb) > 0; i++) {}
+    for (int i = 0; i < 64 && receive_one(sb, false) > 0; i++) {}
     loop_wake(sb->loop);
 }
 
 int client_attach(struct sandbox *sb, struct err *e)
 {
+    const struct timeval direct = { 0, DIRECT_MS * 1000 };
+    if (setsockopt(sb->p.sock, SOL_SOCKET, SO_RCVTIMEO, &direct, sizeof direct) < 0)
+        return err_sys(e, "cannot prepare the sandbox's socket");
     sb->source = loop_fd(sb->loop, sb->p.sock, LOOP_READ, on_readable, sb);
     return sb->source ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
@@ -159,7 +163,7 @@ static int send_record(struct sandbox *sb, const struct wire *w, const void *a, 
         struct pollfd p = { sb->p.sock, POLLIN | POLLOUT, 0 };
         (void)poll(&p, 1, 100);
         if (sb->source && p.revents & (POLLIN | POLLHUP))
-            (void)receive_one(sb);
+            (void)receive_one(sb, false);
     }
     return sb->dead ? gone(e) : 0;
 }
@@ -206,6 +210,8 @@ static void on_answer(void *ctx, const struct wire *w, const char *payload, size
     if (w->type == WIRE_DATA && r->data) {
         buf_add(r->data, payload, n);
     } else if (w->type == WIRE_OK) {
+        if (r->data && n)
+            buf_add(r->data, payload, n);
         r->ok = *w;
         r->done = true;
     } else if (w->type == WIRE_FAIL) {
@@ -223,11 +229,8 @@ int client_ask(struct sandbox *sb, struct wire *w, const void *a, size_t an, con
     w->id = r->w.id;
     int rc = client_send(sb, w, a, an, b, bn, e);
     int64_t until = clock_ms() + DIRECT_MS;
-    while (rc >= 0 && !r->done && !sb->dead && clock_ms() < until) {
-        struct pollfd p = { sb->p.sock, POLLIN, 0 };
-        if (poll(&p, 1, DIRECT_MS) > 0)
-            (void)receive_one(sb);
-    }
+    while (rc >= 0 && !r->done && !sb->dead && clock_ms() < until)
+        (void)receive_one(sb, true);
     if (rc >= 0 && !r->done)
         rc = loop_wait(sb->loop, &r->done, 0, cancel, e);
     client_remove(sb, &r->w);

@@ -69,11 +69,13 @@ void file_read(const struct wire *w, const char *path)
         }
         if (n == 0)
             break;
-        reply(w->id, WIRE_DATA, 1, 0, 0, chunk, (size_t)n, -1);
         at += n;
         left -= n;
-        if (at >= st.st_size)
-            break;
+        if (at >= st.st_size || !left) { /* the last piece travels with the answer: one record for most files */
+            (void)close(fd);
+            return reply(w->id, WIRE_OK, st.st_size, mtime(&st), pack_mode(&st), chunk, (size_t)n, -1);
+        }
+        reply(w->id, WIRE_DATA, 1, 0, 0, chunk, (size_t)n, -1);
     }
     (void)close(fd);
     reply_stat(w->id, &st);

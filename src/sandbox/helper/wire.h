@@ -34,7 +34,7 @@ enum wire_type {
     WIRE_SIGNAL,     /* id of a running EXEC; a: signal */
     WIRE_RESIZE,     /* id of a running EXEC; a: rows, b: columns */
     WIRE_BACKGROUND, /* a: id of a background EXEC -> OK a: 1 when ended, b: status, c: bytes */
-    WIRE_READ,       /* a: offset, b: limit; payload: path -> DATA..., OK with stat */
+    WIRE_READ,       /* a: offset, b: limit; payload: path -> DATA..., OK with stat and the last piece */
     WIRE_WRITE,      /* a: mode, b: flags; payload: path, NUL, content */
     WIRE_STAT,       /* payload: path -> OK with stat */
     WIRE_REMOVE,     /* payload: path */
