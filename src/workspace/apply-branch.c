@@ -1,3 +1,5 @@
+#include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,8 +23,12 @@ struct brancher {
     struct err *e;
 };
 
-/* Objects that root writes into a user's repository would lock the user out of it. */
+/*
+ * Objects that root writes into a user's repository would lock the user out of it: as root, everything here is done
+ * with the effective ids of the workspace's owner, and with the owner's git configuration (name, address).
+ */
 struct identity {
+    const struct git_api *g;
     uid_t uid;
     gid_t gid;
     bool changed;
@@ -30,23 +36,33 @@ struct identity {
 
 static void identity_auto(struct identity *id)
 {
-    if (id->changed && (seteuid(id->uid) < 0 || setegid(id->gid) < 0))
+    if (!id->changed)
+        return;
+    if (seteuid(id->uid) < 0 || setegid(id->gid) < 0)
         abort(); /* going on as somebody else is worse */
+    (void)id->g->git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, NULL);
+    (void)id->g->git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, NULL);
 }
 
-static int become_owner(const char *path, struct identity *id, struct err *e)
+static int become_owner(const char *workspace, struct identity *id, struct err *e)
 {
     struct stat st;
-    *id = (struct identity){ geteuid(), getegid(), false };
-    if (id->uid != 0)
+    struct passwd pw, *found = NULL;
+    char text[4096], xdg[PATH_MAX];
+    *id = (struct identity){ gitlib(e), geteuid(), getegid(), false };
+    if (!id->g)
+        return -(int)e->kind;
+    if (stat(workspace, &st) < 0)
+        return err_sys(e, "cannot look at '%s'", workspace);
+    if (id->uid != 0 || st.st_uid == 0)
         return 0;
-    if (stat(path, &st) < 0)
-        return err_sys(e, "cannot look at '%s'", path);
-    if (st.st_uid == 0)
-        return 0;
+    const char *home = getpwuid_r(st.st_uid, &pw, text, sizeof text, &found) == 0 && found ? pw.pw_dir : "/nonexistent";
+    (void)snprintf(xdg, sizeof xdg, "%s/.config/git", home);
+    (void)id->g->git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, home);
+    (void)id->g->git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, xdg);
+    id->changed = true;
     if (setegid(st.st_gid) < 0 || seteuid(st.st_uid) < 0)
         return err_sys(e, "cannot write to the repository as its owner");
-    id->changed = true;
     return 0;
 }
 
@@ -261,10 +277,12 @@ static int run(struct brancher *b, const char *refname)
 
 int apply_branch(const struct apply_options *opt, struct arena *a, struct apply_result *r, struct err *e)
 {
+    AUTO(identity) struct identity id = { 0 };
     AUTO(gitrepo) struct gitrepo *repo = NULL;
     AUTO(ptr) char *refname = NULL;
-    AUTO(identity) struct identity id = { 0 };
     git_reference *ref = NULL;
+    if (become_owner(opt->change->workspace, &id, e) < 0)
+        return -(int)e->kind;
     int found = gitrepo_open(opt->change->workspace, &repo, e);
     if (found < 0)
         return found;
@@ -287,8 +305,6 @@ int apply_branch(const struct apply_options *opt, struct arena *a, struct apply_
     *r = (struct apply_result){ .files = arena_array(a, opt->change->nfiles + 1, sizeof *r->files) };
     if (!r->files)
         return err_set(e, ERR_NOMEM, "cannot make a branch: out of memory");
-    if (become_owner(repo->g->git_repository_workdir(repo->repo), &id, e) < 0)
-        return -(int)e->kind;
     if (repo->g->git_index_new(&b.index) < 0)
         return gitlib_fail(repo->g, e, "cannot make a branch");
     int rc = run(&b, refname);

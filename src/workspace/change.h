@@ -118,7 +118,7 @@ enum {
     CHANGE_NOTES_MAX = 200,
     CHANGE_FILES_MAX = 50000,
     CHANGE_FILE_BYTES = 256 << 20,  /* larger files are refused with a note */
-    CHANGE_DIFF_BYTES = 8 << 20,    /* larger files count as binary */
+    CHANGE_DIFF_BYTES = 4 << 20,    /* larger files count as binary: nobody reads such a diff, and making it takes seconds */
 };
 #define CHANGE_TOTAL_BYTES ((int64_t)4 << 30)
 

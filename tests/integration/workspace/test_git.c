@@ -101,6 +101,33 @@ static void a_branch__has_the_change_and_nothing_else(void **state)
     world_finish(&w);
 }
 
+static void as_root__files_and_objects_stay_their_owners(void **state)
+{
+    (void)state;
+    need_git();
+    if (geteuid() != 0)
+        skip();
+    struct world w;
+    fill(&w);
+    host_ok(w.dir, "chmod 755 .; chown -R 65534:65534 ws");
+    world_layer(&w);
+    put(w.upper, "mod", "changed\n");
+    put(w.upper, "fresh/dir/file", "new\n");
+    AUTO(change) struct change *c = world_change(&w);
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 24);
+    struct apply_options opt = { .state_dir = w.state, .change = c, .approved = c->hash.s, .mode = APPLY_BRANCH, .branch = "b" };
+    struct apply_result r;
+    assert_ok(apply_change(&opt, &a, &r, &w.e), &w.e);
+    assert_int_equal(geteuid(), 0);
+    opt.mode = APPLY_TREE;
+    assert_ok(apply_change(&opt, &a, &r, &w.e), &w.e);
+    assert_file(w.ws, "fresh/dir/file", "new\n");
+    AUTO(buf) struct buf out = BUF_INIT(1 << 16);
+    assert_int_equal(host_sh(w.ws, "find . -user 0", &out), 0);
+    assert_string_equal(buf_str(&out), "");
+    world_finish(&w);
+}
+
 static void a_workspace_below_the_repository__commits_with_its_prefix(void **state)
 {
     (void)state;
@@ -209,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_diff__is_a_patch_that_git_applies),
         cmocka_unit_test(a_branch__has_the_change_and_nothing_else),
+        cmocka_unit_test(as_root__files_and_objects_stay_their_owners),
         cmocka_unit_test(a_workspace_below_the_repository__commits_with_its_prefix),
         cmocka_unit_test(what_git_tracks__is_never_left_out_as_ignored),
         cmocka_unit_test(a_base_moved_in_git__is_merged_from_head),
