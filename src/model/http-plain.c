@@ -227,9 +227,7 @@ static bool chunk_size(struct span line, int64_t *size)
 
 static void take_head(struct plain_transfer *t, struct span *data)
 {
-    struct span line;
     while (data->n > 0 && t->state == HEAD) {
-        size_t before = t->in.n;
         const char *nl = memchr(data->p, '\n', data->n);
         size_t n = nl ? (size_t)(nl - data->p) + 1 : data->n;
         buf_add(&t->in, data->p, n);
@@ -238,11 +236,14 @@ static void take_head(struct plain_transfer *t, struct span *data)
             end(t, HTTP_FAILED, "the head of the answer is too long", 0);
             return;
         }
-        line = span_sub(buf_span(&t->in), before, n);
-        bool blank = nl && span_trim(line).n == 0 && (before == 0 || t->in.p[before - 1] == '\n');
-        if (!blank || before == 0)
+        if (!nl)
+            return;
+        /* The line may have come in several pieces. */
+        const char *before = t->in.n > 1 ? memrchr(t->in.p, '\n', t->in.n - 1) : NULL;
+        size_t at = before ? (size_t)(before - t->in.p) + 1 : 0;
+        if (span_trim(span_sub(buf_span(&t->in), at, t->in.n)).n > 0)
             continue;
-        if (!understand_head(t, span_sub(buf_span(&t->in), 0, before))) {
+        if (at > 0 && !understand_head(t, span_sub(buf_span(&t->in), 0, at))) {
             end(t, HTTP_FAILED, "the answer is not HTTP", 0);
             return;
         }
