@@ -859,7 +859,7 @@ int layer_list(const char *state_dir, struct arena *a, struct layer_info **out, 
     return 0;
 }
 
-#define HALF_MADE_MS 60000 /* a layer without description may be one that is being made */
+#define HALF_MADE_MS 1000 /* one that is being made is locked a moment after its directory is there */
 
 /* Lock it, so that no other stead takes it up meanwhile, and remove it with what lies elsewhere. */
 static void sweep_layer(const char *dir, const char *root)
