@@ -47,6 +47,8 @@ struct survival survival_of(struct survival_point *p, size_t n)
 {
     struct survival s = { (int64_t)n, 0, NAN, NAN, NAN, n ? 1 : NAN };
     double left = 1, green = 0; /* Greenwood's sum */
+    if (n == 0)
+        return s;
     qsort(p, n, sizeof *p, by_time);
     for (size_t i = 0; i < n;) {
         size_t at = i, events = 0;
