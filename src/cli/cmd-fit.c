@@ -3,6 +3,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clean.h"
 #include "base/mem.h"
@@ -13,6 +14,7 @@
 #include "cli/fit-picture.h"
 #include "config/config.h"
 #include "inference/isa.h"
+#include "inference/models.h"
 
 #define SHOWN 12
 #define OUT_LIMIT (16u << 20)
@@ -350,13 +352,32 @@ static int write_page(struct cli *cli, const struct fit_list *l, const char *pat
 
 int fit_measure_speed(struct cli *cli, const char *path, struct err *e);
 
+/* The operand: a file, or the name of a model in the store; malloc'd, or NULL with *e set. */
+static char *find_file(const struct config *cfg, const char *operand, struct err *e)
+{
+    AUTO(ptr) char *dir = path_join(config_cache_dir(cfg), "models");
+    AUTO(models) struct models *m = NULL;
+    struct err ignored = ERR_INIT;
+    char *path = NULL;
+    if (dir && access(operand, F_OK) < 0 && !strchr(operand, '/') && models_open(dir, &m, &ignored) == 0)
+        path = models_path(m, operand, &ignored);
+    if (!path)
+        path = strdup(operand); /* whoever opens it says what is wrong */
+    if (!path)
+        (void)err_set(e, ERR_NOMEM, "out of memory");
+    return path;
+}
+
 static int fit_main(struct cli *cli)
 {
     struct err e = ERR_INIT;
     const struct config *cfg = cli_config(cli, &e);
     if (!cfg)
         return cli_fail(cli, EXIT_USAGE, &e);
-    struct fit_list l = { .file = cli->argc ? cli->argv[0] : NULL, .need = cli_string(cli, "need"), .cache_dir = config_cache_dir(cfg),
+    AUTO(ptr) char *file = cli->argc ? find_file(cfg, cli->argv[0], &e) : NULL;
+    if (cli->argc && !file)
+        return cli_fail(cli, EXIT_FAILED, &e);
+    struct fit_list l = { .file = file, .need = cli_string(cli, "need"), .cache_dir = config_cache_dir(cfg),
                           .cancel = cli_cancel(cli) };
     l.loop = cli_loop(cli, &e);
     if (!l.loop)
@@ -421,7 +442,7 @@ static const struct option fit_options[] = {
 };
 
 const struct command cmd_fit = {
-    "fit", "what this machine can run, at which context and speed", "[options] [FILE.gguf]", fit_options, 0, 1, fit_main,
+    "fit", "what this machine can run, at which context and speed", "[options] [FILE.gguf|NAME]", fit_options, 0, 1, fit_main,
     .about = "Without a file: the models of the catalogue and those at hand, ranked by whether they fit, how long one waits for\n"
              "them, and quality, of which size is the only stand-in. With a file: what it needs, part by part, and how its cache\n"
              "grows with the conversation. The memory is what the embedded engine and llama-server take; the cache is exact, the\n"

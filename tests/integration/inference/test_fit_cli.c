@@ -157,6 +157,8 @@ static void model__import_list_use_remove(void **state)
     json_array_foreach(json_object_get(j, "models"), i, m)
         found |= strcmp(json_string_value(json_object_get(m, "name")), "mine") == 0;
     assert_true(found);
+    assert_int_equal(STEAD(&out, "fit", "mine", "--json"), 0); /* by its name */
+    assert_non_null(strstr(buf_str(&out), "cache/models/mine.gguf"));
     assert_int_equal(STEAD(&out, "model", "catalogue", "qwen"), 0);
     assert_non_null(strstr(buf_str(&out), "Qwen3-Coder"));
     assert_int_equal(STEAD(&out, "model", "remove", "mine"), 0);
