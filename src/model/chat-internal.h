@@ -38,6 +38,8 @@ struct chat {
     struct wire wire;
     struct chat_pending *pending;
     size_t npending, pending_cap;
+    bool tried_call;     /* in this chat_reply the model tried to call a tool */
+    bool constrained;    /* this request makes the server write a call */
     struct buf note;     /* said with the last result: calls that could not be kept */
     int64_t next_id;
     bool system_in_user; /* the system prompt still waits for the first user message */
@@ -60,6 +62,8 @@ int chat_write(struct chat *c, const struct message *m, struct err *e);
 int chat_flush(struct chat *c, struct err *e);
 /* Write the head anew and all messages behind it, after the behaviour changed. */
 int chat_rebuild(struct chat *c, struct err *e);
+/* The schema of a reply that is one call of one of the tools: {"name": ..., "arguments": {...}}. */
+bool chat_call_schema(const struct chat *c, struct buf *out);
 int chat_pend(struct chat *c, struct span id, struct span name, struct err *e); /* index, or negative */
 const struct chat_tool *chat_tool_find(const struct chat *c, struct span name);
 void chat_make_id(struct chat *c, char out[16]);

@@ -46,6 +46,19 @@ const struct chat_tool *chat_tool_find(const struct chat *c, struct span name)
     return NULL;
 }
 
+bool chat_call_schema(const struct chat *c, struct buf *out)
+{
+    buf_adds(out, "{\"anyOf\":[");
+    for (size_t i = 0; i < c->ntools; i++) {
+        buf_adds(out, i ? ",{\"type\":\"object\",\"properties\":{\"name\":{\"const\":" : "{\"type\":\"object\",\"properties\":{\"name\":{\"const\":");
+        buf_add_json(out, span_of(c->tools[i].sent.name));
+        buf_adds(out, "},\"arguments\":");
+        buf_add_span(out, c->tools[i].sent.schema);
+        buf_adds(out, "},\"required\":[\"name\",\"arguments\"],\"additionalProperties\":false}");
+    }
+    return buf_adds(out, "]}");
+}
+
 void chat_make_id(struct chat *c, char out[16])
 {
     /* Nine letters and digits (quirk 3), the same again after a resume. */

@@ -275,7 +275,7 @@ static size_t gather_leaked(struct chat *c, const struct leak_found *f, struct c
         memset(&k[n], 0, sizeof k[n]);
         k[n].name = f->calls[n].name;
         k[n].args = f->calls[n].args;
-        k[n].source = CALL_LEAKED;
+        k[n].source = c->constrained ? CALL_CONSTRAINED : CALL_LEAKED;
         examine(c, &k[n], a);
     }
     return n;
@@ -361,12 +361,14 @@ int judge(struct chat *c, struct collect *r, bool last, struct arena *a, struct 
                        arena_printf(a, "Your reply was cut at the limit of %lld tokens in the middle of a tool call, so nothing was run. Make the call smaller: change or "
                                        "write a part at a time.", (long long)c->max_tokens), e);
     }
+    c->tried_call |= f && (f->cut || f->unreadable);
     if (f && !n && (f->cut || f->unreadable)) {
         *why = f->cut ? "a tool call was not written to its end" : "a tool call written as text could not be read";
         return explain(c, text, "(a tool call that could not be read)",
                        "Your tool call could not be read, so nothing was run. Call the tool again with complete, valid JSON arguments.", e);
     }
     size_t usable = usable_of(k, n);
+    c->tried_call |= n > 0;
     if (n && !usable)
         return refuse_calls(c, k, n, text, kept_reasoning, r, a, out, why, e);
     if (n) {

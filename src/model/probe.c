@@ -258,9 +258,14 @@ static void check_forced(struct probe *p, struct profile_check *out)
     }
     buf_adds(&body, "{\"model\":");
     buf_add_json(&body, span_of(p->ep->model));
-    buf_addf(&body, ",\"stream\":false,\"temperature\":0,\"max_tokens\":256,\"tool_choice\":\"required\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"echo\","
+    bool by_schema = p->before.constrain == CONSTRAIN_SCHEMA;
+    static const char required[] = "\"tool_choice\":\"required\"";
+    static const char schema[] = "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"call\",\"strict\":true,\"schema\":{\"anyOf\":[{\"type\":\"object\",\"properties\":"
+                                 "{\"name\":{\"const\":\"echo\"},\"arguments\":{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\",\"maxLength\":12}},\"required\":[\"text\"],"
+                                 "\"additionalProperties\":false}},\"required\":[\"name\",\"arguments\"],\"additionalProperties\":false}]}}}";
+    buf_addf(&body, ",\"stream\":false,\"temperature\":0,\"max_tokens\":256,%s,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"echo\","
                     "\"description\":\"Print a text.\",\"parameters\":%s}}],\"messages\":[{\"role\":\"user\",\"content\":\"Hello.\"}]}",
-             echo_tools[0].schema.p);
+             by_schema ? schema : required, echo_tools[0].schema.p);
     char path[2 * URL_MAX];
     snprintf(path, sizeof path, "%s%s", p->ep->address->api, p->ep->dialect->path);
     struct span piece = buf_span(&body);
@@ -271,9 +276,12 @@ static void check_forced(struct probe *p, struct profile_check *out)
     AUTO(json) json_t *j = json_loadb(buf_str(&answer), answer.n, 0, NULL);
     struct collect got;
     collect_init(&got, NULL);
-    bool ok = status == 200 && j && p->ep->dialect->body(&got, j, &e) >= 0 && got.ncalls > 0;
+    bool ok = status == 200 && j && p->ep->dialect->body(&got, j, &e) >= 0;
+    struct span begun = span_trim(buf_span(&got.text));
+    /* a weak model may not come to the object's end: that it writes the object at all shows the force */
+    ok = ok && (got.ncalls > 0 || (by_schema && begun.n && begun.p[0] == '{' && span_find(begun, SPAN("\"name\"")) > 0));
     struct behaviour *b = &p->ep->profile->behaviour;
-    b->constrain = ok ? CONSTRAIN_REQUIRED : CONSTRAIN_NONE;
+    b->constrain = !ok ? CONSTRAIN_NONE : by_schema ? CONSTRAIN_SCHEMA : CONSTRAIN_REQUIRED;
     if (ok)
         say(p, out, CHECK_OK, "the server can force a tool call when the model keeps failing");
     else

@@ -53,7 +53,7 @@ static void defaults(const struct endpoint *ep, struct behaviour *b)
     switch (ep->server) {
     case SERVER_LLAMA:
         b->cache_prompt = true;
-        b->constrain = CONSTRAIN_REQUIRED;
+        b->constrain = CONSTRAIN_SCHEMA; /* its tool_choice lets free text pass (llama.cpp#27217); a schema does not */
         break;
     case SERVER_VLLM:
     case SERVER_SGLANG:

@@ -312,9 +312,12 @@ static int guard(const struct endpoint *ep, const struct span body[2], struct bu
 static int exchange_run(struct exchange *x, int constrain, int64_t entered_us, struct cancel *cancel, struct err *e)
 {
     struct chat *c = x->c;
-    AUTO(buf) struct buf tail = BUF_INIT(256 << 10);
+    AUTO(buf) struct buf tail = BUF_INIT(256 << 10), schema = BUF_INIT(128 << 10);
     char path[2 * URL_MAX];
-    struct closing closing = { .max_tokens = c->max_tokens, .constrain = constrain };
+    if (constrain == CONSTRAIN_SCHEMA && !chat_call_schema(c, &schema))
+        constrain = CONSTRAIN_NONE;
+    c->constrained = constrain != CONSTRAIN_NONE;
+    struct closing closing = { .max_tokens = c->max_tokens, .constrain = constrain, .constrain_schema = buf_span(&schema) };
     if (!c->dialect->close(&c->wire, &closing, &tail))
         return buf_check(&tail, e);
     snprintf(path, sizeof path, "%s%s", c->ep->address->api, c->dialect->path);
@@ -457,6 +460,7 @@ int chat_reply(struct chat *c, const struct chat_events *ev, struct cancel *canc
         ev = &silent;
     *out = (struct reply){ .usage = { -1, -1, -1 }, .ttft_ms = -1, .n_prompt = -1, .n_ctx = -1, .text = { "", 0 }, .reasoning = { "", 0 } };
     int rc = chat_flush(c, e);
+    c->tried_call = false;
     if (rc < 0)
         return failure_set(out, rc == -ERR_LIMIT ? MODEL_ERR_CONTEXT : MODEL_ERR_LOCAL, c->ep->name, span_of(e->text), e);
 
@@ -464,7 +468,9 @@ int chat_reply(struct chat *c, const struct chat_events *ev, struct cancel *canc
         struct exchange x;
         bool last = c->max_repairs > 0 && out->repairs >= c->max_repairs;
         exchange_init(&x, c, ev);
-        rc = exchange_run(&x, last ? c->behaviour.constrain : CONSTRAIN_NONE, entered, cancel, e);
+        /* A model that tried to call and failed is made to call; one that was silent is not made to do anything. */
+        bool force = last && c->tried_call && c->ntools && (c->behaviour.tools || c->behaviour.constrain == CONSTRAIN_SCHEMA);
+        rc = exchange_run(&x, force ? c->behaviour.constrain : CONSTRAIN_NONE, entered, cancel, e);
         out->requests++;
         if (x.got.first_ms && !first_ms)
             first_ms = x.got.first_ms;
@@ -485,6 +491,7 @@ int chat_reply(struct chat *c, const struct chat_events *ev, struct cancel *canc
             if (x.error) {
                 out->http_status = x.status;
                 why = "the server could not read what the model wrote";
+                c->tried_call = true;
                 rc = last || c->max_repairs < 0 ? JUDGE_REASK : judge_server_parse(c, e);
             } else {
                 rc = judge(c, &x.got, last || c->max_repairs < 0, arena, out, &why, e);
