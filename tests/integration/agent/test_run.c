@@ -106,6 +106,119 @@ static void run_row(size_t i)
     scratch_remove(dir);
 }
 
+/* --- sessions on the command line --- */
+
+struct place {
+    char *dir;
+    char *app;
+    struct loop *loop;
+    char state[600], cache[600], path[600];
+};
+
+static void place_open(struct place *p, json_t *files)
+{
+    struct err e = ERR_INIT;
+    p->dir = scratch_make();
+    assert_int_equal(chmod(p->dir, 0755), 0);
+    p->app = path_join(p->dir, "app");
+    write_files(p->app, files);
+    assert_ok(loop_create(&p->loop, &e), &e);
+    (void)snprintf(p->state, sizeof p->state, "STEAD_STATE_DIR=%s/state", p->dir);
+    (void)snprintf(p->cache, sizeof p->cache, "STEAD_CACHE_DIR=%s/cache", p->dir);
+    (void)snprintf(p->path, sizeof p->path, "PATH=%s", getenv("PATH"));
+}
+
+static int stead_in(struct place *p, struct buf *out, const char *const *args)
+{
+    struct err e = ERR_INIT;
+    const char *env[] = { p->state, p->cache, p->path, "STEAD_CONFIG=/dev/null", "HOME=/nonexistent", NULL };
+    const char *argv[24] = { STEAD };
+    for (size_t i = 0; args[i]; i++)
+        argv[i + 1] = args[i];
+    struct proc_spec spec = { .argv = argv, .env = env, .cwd = p->app, .out = PROC_PIPE, .err = PROC_PIPE, .die_with_parent = true, .out_cap_bytes = 8 << 20 };
+    struct proc *proc;
+    int status = -1;
+    assert_ok(proc_start(p->loop, &spec, &proc, &e), &e);
+    assert_ok(proc_wait(proc, 0, NULL, &status, &e), &e);
+    buf_reset(out);
+    buf_add_span(out, proc_output(proc, 1));
+    if (status == 7) {
+        (void)printf("SKIP: no sandbox can be had here\n");
+        exit(77);
+    }
+    if (status == 1 || status == 2)
+        fail_msg("stead %s %s: %d: %.*s", args[0], args[1], status, (int)proc_output(proc, 2).n, proc_output(proc, 2).p);
+    proc_destroy(proc);
+    return status;
+}
+#define STEAD_IN(p, out, ...) stead_in((p), (out), (const char *const[]){ __VA_ARGS__, NULL })
+
+static json_t *last_line(const struct buf *out)
+{
+    struct err e = ERR_INIT;
+    struct span rest = span_trim(buf_span(out)), line = rest;
+    while (span_line(&rest, &line)) {}
+    json_t *json = NULL;
+    assert_ok(json_parse(line, BIND_STRICT, &json, &e), &e);
+    return json;
+}
+
+static void session__list_export_fork_and_resume(void **state)
+{
+    (void)state;
+    struct place p = { 0 };
+    struct scripted server;
+    AUTO(buf) struct buf out = BUF_INIT(16 << 20);
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/edit-and-finish.json", AGENT_CASES);
+    AUTO(json) json_t *c = json_load_file(path, 0, NULL);
+    AUTO(json) json_t *more = json_loads("{\"replies\":[{\"text\":\"Nothing more.\"}],\"repeat\":true}", 0, NULL);
+    place_open(&p, json_object_get(c, "files"));
+    scripted_start(&server, p.loop, json_object_get(c, "server"), false);
+    assert_int_equal(STEAD_IN(&p, &out, "run", "--json", "--no-gates", "--endpoint", server.url, "Fix add."), 6);
+    AUTO(json) json_t *requests = scripted_requests(&server, true, 5);
+    const char *before = json_string_value(json_object_get(json_array_get(requests, json_array_size(requests) - 1), "body"));
+    scripted_stop(&server);
+
+    assert_int_equal(STEAD_IN(&p, &out, "session", "list", "--json"), 0);
+    AUTO(json) json_t *list = last_line(&out);
+    const json_t *first = json_array_get(json_object_get(list, "sessions"), 0);
+    const char *id = json_string_value(json_object_get(first, "id"));
+    assert_string_equal(json_string_value(json_object_get(first, "task")), "Fix add.");
+    assert_string_equal(json_string_value(json_object_get(first, "status")), "pending");
+    assert_int_equal(STEAD_IN(&p, &out, "session", "export", "-f", "markdown"), 0);
+    assert_contains(buf_str(&out), "edited src/add.c: line 3");
+    assert_int_equal(STEAD_IN(&p, &out, "session", "show", "--json", id), 0);
+    AUTO(json) json_t *shown = last_line(&out);
+    assert_int_equal(json_integer_value(json_object_get(shown, "step")), 5);
+
+    scripted_start(&server, p.loop, more, false);
+    assert_int_equal(STEAD_IN(&p, &out, "resume", "--json", "--no-gates", "--endpoint", server.url, id, "Is that all?"), 6);
+    AUTO(json) json_t *later = scripted_requests(&server, true, 1);
+    const char *after = json_string_value(json_object_get(json_array_get(later, 0), "body"));
+    size_t n = 0;
+    while (before[n] && before[n] == after[n])
+        n++;
+    if (strlen(before) - n > 200)
+        fail_msg("resume departs at byte %zu of %zu", n, strlen(before));
+    assert_contains(after, "Is that all?");
+
+    /* A fork from before the edit has the untouched file; the session it came from keeps its own. */
+    assert_int_equal(STEAD_IN(&p, &out, "fork", "--json", id, "2"), 0);
+    AUTO(json) json_t *forked = last_line(&out);
+    const char *copy = json_string_value(json_object_get(forked, "id"));
+    assert_string_not_equal(copy, id);
+    assert_int_equal(STEAD_IN(&p, &out, "resume", "--json", "--no-gates", "--class", "explain", "--endpoint", server.url, copy, "Why?"), 0);
+    AUTO(json) json_t *result = last_line(&out);
+    assert_string_equal(json_string_value(json_object_get(result, "status")), "unchanged");
+    assert_int_equal(STEAD_IN(&p, &out, "change", "diff"), 0);
+    assert_contains(buf_str(&out), "+    return a + b;");
+    scripted_stop(&server);
+    loop_destroy(p.loop);
+    free(p.app);
+    scratch_remove(p.dir);
+}
+
 static void run__each_misbehaviour_has_its_outcome(void **state)
 {
     (void)state;
@@ -117,6 +230,6 @@ static void run__each_misbehaviour_has_its_outcome(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(run__each_misbehaviour_has_its_outcome) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(run__each_misbehaviour_has_its_outcome), cmocka_unit_test(session__list_export_fork_and_resume) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
