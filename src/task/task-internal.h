@@ -88,6 +88,8 @@ int task_sandbox(struct task *t, const char *reopen, struct err *e) WARN_UNUSED;
 int task_classify(struct task *t, struct span text, struct err *e) WARN_UNUSED;
 int task_route(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* What follows an attempt that was not enough; opens the next endpoint when there is one (ESCALATE_TO). */
+/* task-edited.c: changes of this workspace that were touched up by hand get an `edited` event in their session. */
+void task_look_for_edits(struct task *t);
 /* Fill t->candidates, once. */
 int task_candidates(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* task-class.c: where the rules are unsure and policy.classify_by_model allows, a local model's word for the class. */

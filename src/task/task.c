@@ -89,6 +89,7 @@ int task_open(const struct task_spec *spec, struct task **out, struct err *e)
         task_close(t);
         return r;
     }
+    task_look_for_edits(t);
     *out = t;
     return 0;
 }

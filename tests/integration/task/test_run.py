@@ -408,6 +408,24 @@ def killed_at_random_moments(w):
     equal(code, 0, p.stderr)
 
 
+@case
+def a_hand_edit_after_the_apply_is_noticed(w):
+    w.c_repo()
+    url = w.serve(RIGHT, DONE, {"text": "It adds."}, repeat=True)
+    w.configure(f"endpoints:\n- {{name: a, url: '{url}'}}\n")
+    code, events, p = w.run("--approve", "auto", "--apply")
+    equal((code, result(events)["applied"]), (0, True), p.stderr)
+    first = result(events)["session"]
+    completion = lambda: json.loads(w.stead("report", "--json").stdout)["groups"][0]["metrics"]["task_completion"]  # noqa: E731
+    equal((completion()["value"], completion()["n"]), (1, 1))
+    time.sleep(2.2)  # an apply may still be writing two seconds after its event
+    w.write("sum.c", w.read("sum.c") + "/* by hand */\n")
+    code, events, p = w.run(task="explain what sum.c does")
+    equal((code, {e["session"] for e in events}), (0, {events[0]["session"]}), "only its own events are in a stream")
+    assert '"type":"edited"' in w.stead("session", "export", first).stdout
+    equal((completion()["value"], completion()["n"]), (0.5, 2), "the first no longer counts")
+
+
 def main():
     passed = failed = 0
     for fn in CASES:
