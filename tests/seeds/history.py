@@ -43,12 +43,11 @@ def measure(stead, where, count):
     seen = alarms = notes = 0
     for c in commits:
         p = subprocess.run([stead, "-C", where, "verify", "--rules-only", "--json", c], capture_output=True, text=True)
-        try:
-            v = json.loads(p.stdout)
-        except ValueError:
-            if "names no commit" not in p.stderr:
-                print("%s: exit %d: %s" % (c, p.returncode, p.stderr.strip()[:200]))
-            continue  # the first commit has no parent
+        v = json.loads(p.stdout)
+        if "findings" not in v:
+            if "names no commit" not in p.stdout + p.stderr:  # the first commit has no parent
+                print("%s: exit %d: %s" % (c, p.returncode, p.stdout.strip()[:200]))
+            continue
         seen += 1
         hard = [f for f in v["findings"] if f["severity"] != "note"]
         alarms += bool(hard)
