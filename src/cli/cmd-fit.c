@@ -252,6 +252,9 @@ static void show_one(struct cli *cli, const struct fit_list *l, const struct fit
              cli_style(cli, "reset"), s->arch, s->quant, (double)s->params / 1e9, s->experts > 1 ? " in experts" : "", (long long)s->ctx_train);
     if (!s->has_template)
         cli_outf(cli, "%sThe file has no chat template: an agent cannot talk to it.%s\n", cli_style(cli, "yellow"), cli_style(cli, "reset"));
+    if (i->ctx_tokens > s->ctx_train && s->ctx_train > 0)
+        cli_outf(cli, "%sThat is more context than it was trained for: beyond %lld tokens it may lose the thread.%s\n",
+                 cli_style(cli, "yellow"), (long long)s->ctx_train, cli_style(cli, "reset"));
     if (i->fits && i->ctx_tokens < l->ctx_tokens && i->ctx_tokens < s->ctx_train)
         cli_outf(cli, "%sIt fits with at most %lld tokens of context.%s\n", cli_style(cli, "yellow"), (long long)i->ctx_tokens,
                  cli_style(cli, "reset"));
@@ -333,7 +336,10 @@ static int read_how(struct cli *cli, struct fit_list *l, struct err *e)
         l->how.type_k = (enum fit_kv)tk;
         l->how.type_v = (enum fit_kv)tv;
     }
-    l->ctx_tokens = cli_int(cli, "ctx", FIT_CTX_DEFAULT);
+    l->ctx_tokens = cli_int(cli, "ctx", 0);
+    l->ctx_exact = l->file && l->ctx_tokens > 0;
+    if (l->ctx_tokens <= 0)
+        l->ctx_tokens = FIT_CTX_DEFAULT;
     l->reserve_bytes = cli_int(cli, "reserve", -1);
     return 0;
 }
@@ -425,7 +431,7 @@ static int fit_main(struct cli *cli)
 }
 
 static const struct option fit_options[] = {
-    { "ctx", 0, OPT_INT, "TOKENS", "context wanted (default 32768)", .min = 256, .max = 1 << 24 },
+    { "ctx", 0, OPT_INT, "TOKENS", "context wanted (default 32768, or what the model was trained for); with FILE exactly this one", .min = 256, .max = 1 << 24 },
     { "slots", 0, OPT_INT, "N", "conversations side by side, each with the whole context (default 1)", .min = 1, .max = 64 },
     { "kv-type", 0, OPT_STRING, "TYPE[,TYPE]", "of the cache: f16, bf16, f32, q8_0, q5_1, q4_0, iq4_nl; keys, values" },
     { "ubatch", 0, OPT_INT, "TOKENS", "evaluated at once (default 512)", .min = 32, .max = 8192 },

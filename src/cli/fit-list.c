@@ -35,15 +35,22 @@ static void set_pace(struct fit_item *i)
 }
 
 /* At the wanted context, or the largest one that fits. */
-static bool place(struct fit_item *i, int64_t wanted, int64_t budget)
+static bool place(const struct fit_list *l, struct fit_item *i, int64_t budget)
 {
-    int64_t most = i->shape.ctx_train > 0 && i->shape.ctx_train < wanted ? i->shape.ctx_train : wanted;
+    int64_t wanted = l->ctx_tokens, least = FIT_CTX_LEAST;
+    if (!l->ctx_exact && i->shape.ctx_train > 0 && i->shape.ctx_train < wanted)
+        wanted = i->shape.ctx_train;
     i->ctx_most = fit_context(&i->shape, &i->how, budget, 0);
-    i->ctx_tokens = i->ctx_most < most ? i->ctx_most : most;
-    i->fits = i->ctx_tokens >= (FIT_CTX_LEAST < most ? FIT_CTX_LEAST : most);
-    if (!i->fits)
-        i->ctx_tokens = most;
+    i->ctx_tokens = wanted;
+    if (l->ctx_exact) {
+        fit_memory(&i->shape, wanted, &i->how, &i->memory);
+        i->fits = i->memory.total <= budget;
+        return i->fits;
+    }
+    if (i->ctx_most < wanted && i->ctx_most >= least)
+        i->ctx_tokens = i->ctx_most;
     fit_memory(&i->shape, i->ctx_tokens, &i->how, &i->memory);
+    i->fits = i->memory.total <= budget;
     return i->fits;
 }
 
@@ -54,15 +61,15 @@ static void choose_place(const struct fit_list *l, struct fit_item *i)
     i->how = l->how;
     if (i->gpu >= 0) {
         i->how.repack = false;
-        if (place(i, l->ctx_tokens, l->hardware.gpus[i->gpu].free_bytes - GPU_SPARE))
+        if (place(l, i, l->hardware.gpus[i->gpu].free_bytes - GPU_SPARE))
             return;
     }
     i->gpu = -1;
     i->how.repack = l->how.repack;
-    if (place(i, l->ctx_tokens, l->budget_bytes) || !i->shape.repack_bytes)
+    if (place(l, i, l->budget_bytes) || !i->shape.repack_bytes)
         return;
     i->how.repack = false;
-    (void)place(i, l->ctx_tokens, l->budget_bytes);
+    (void)place(l, i, l->budget_bytes);
 }
 
 static void set_speed(const struct fit_list *l, struct fit_item *i)

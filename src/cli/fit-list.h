@@ -41,6 +41,7 @@ struct fit_list {
     const char *file;        /* only this one; NULL: all */
     const char *need;        /* rows of the catalogue whose name contains this; NULL: all */
     int64_t ctx_tokens;      /* wanted */
+    bool ctx_exact;          /* this one, also where it does not fit or is more than the model was trained for */
     int64_t reserve_bytes;   /* kept for builds and tests; negative: by the machine's size */
     struct fit_how how;
     struct hardware hardware; /* filled */

@@ -124,6 +124,10 @@ static void fit__of_a_file(void **state)
     assert_int_equal(json_integer_value(json_object_get(m, "context_tokens")), 2048);
     /* 2 slots, 2048 cells, 2 layers, 32 numbers of each: keys 34 bytes, values 64 */
     assert_int_equal(json_integer_value(json_object_get(json_object_get(m, "memory_bytes"), "kv")), 2 * 2048 * 2 * (34 + 64));
+    /* more than the 4096 it was made for: as asked */
+    assert_int_equal(STEAD(&out, "fit", model, "--json", "--ctx", "16384"), 0);
+    AUTO(json) json_t *beyond = json_of(&out);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(beyond, "models"), 0), "context_tokens")), 16384);
     assert_int_equal(STEAD(&out, "fit", model, "--kv-type", "q9"), 2);
     assert_int_equal(STEAD(&out, "fit", "/no/such/file.gguf"), 1);
     assert_int_equal(STEAD(&out, "fit", "--need", "no such model"), 1);
