@@ -210,6 +210,17 @@ int task_sandbox(struct task *t, const char *reopen, struct err *e)
     for (size_t i = 0; i < c->nenv; i++)
         keep[i] = c->env[i];
     t->sandbox_spec.env_keep = keep;
+    struct sandbox_mount *mounts = arena_array(&t->arena, c->nmounts + 1, sizeof *mounts);
+    if (!mounts)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < c->nmounts; i++)
+        if (sandbox_parse_mount(c->mounts[i], &t->arena, &mounts[i], e) < 0)
+            return err_wrap(e, "sandbox.mounts");
+    t->sandbox_spec.mounts = mounts;
+    t->sandbox_spec.nmounts = c->nmounts;
+    for (size_t i = 0; i < c->nallow; i++)
+        if (sandbox_parse_exception(c->allow[i], &t->sandbox_spec.exceptions, e) < 0)
+            return err_wrap(e, "sandbox.allow");
     layer_overlay(t->layer, &t->sandbox_spec.overlay);
     r = sandbox_start(t->spec.loop, &t->sandbox_spec, &t->sandbox, e);
     if (r < 0)
