@@ -1,5 +1,8 @@
 #include "task/task-internal.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/path.h"
 
@@ -187,6 +190,34 @@ static struct rule_file *rule_files(struct task *t, size_t *n)
     return files;
 }
 
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct tree_file *)a)->path, ((const struct tree_file *)b)->path);
+}
+
+/* The change's own contents over the workspace: where the layer cannot be seen a second time (in memory, or a copy). */
+static int change_tree(struct task *t, struct tree *out, struct err *e)
+{
+    const struct change *c = t->change;
+    struct tree_file *files = arena_array(&t->turn, 2 * c->nfiles + 1, sizeof *files);
+    size_t n = 0;
+    if (!files)
+        return err_set(e, ERR_NOMEM, "preparing the gates: out of memory");
+    for (size_t i = 0; i < c->nfiles; i++) {
+        const struct change_file *f = &c->files[i];
+        if (f->now.exists) {
+            files[n] = (struct tree_file){ .path = f->path, .symlink = f->now.symlink, .mode = f->now.mode };
+            if (change_data(c, &f->now, &files[n++].content, e) < 0)
+                return err_wrap(e, "preparing the gates");
+        }
+        if (!f->now.exists || f->kind == CHANGE_RENAMED)
+            files[n++] = (struct tree_file){ .path = f->now.exists ? f->old_path : f->path, .deleted = true };
+    }
+    qsort(files, n, sizeof *files, by_path);
+    *out = (struct tree){ .dirs = &t->spec.workspace, .ndirs = 1, .files = files, .nfiles = n };
+    return 0;
+}
+
 int task_verify(struct task *t, struct span text, struct cancel *cancel, struct err *e)
 {
     AUTO(ptr) char *scratch = NULL;
@@ -198,10 +229,16 @@ int task_verify(struct task *t, struct span text, struct cancel *cancel, struct 
     if (r < 0)
         return r;
     fill_spec(t, &spec, scratch);
-    r = layer_view(t->layer, NULL, &t->turn, &view, e);
+    r = layer_view(t->layer, false, &t->turn, &view, e);
+    if (r == -ERR_UNSUPPORTED) {
+        err_reset(e);
+        r = change_tree(t, &spec.after, e);
+    } else if (r == 0) {
+        spec.after = (struct tree){ .dirs = view.lowers, .ndirs = view.nlowers };
+        layer_view_end(t->layer, &view); /* verify makes uppers of its own */
+    }
     if (r < 0)
         return err_wrap(e, "preparing the gates");
-    spec.after = (struct tree){ .dirs = view.lowers, .ndirs = view.nlowers };
     spec.change = rule_files(t, &spec.nchange);
     spec.task = text;
     spec.on_gate = on_gate;
