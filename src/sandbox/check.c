@@ -96,15 +96,15 @@ static void check_start(struct loop *loop, struct sandbox_report *r)
     uid_t inside = 0;
     if (sb) {
         struct identity id;
-        struct stat st;
-        char path[64];
-        (void)snprintf(path, sizeof path, "/proc/%d", (int)sandbox_pid(sb));
-        (void)st;
         if (identity_of(dir, &id, &e) >= 0)
             inside = id.uid;
-        DETAIL(i, geteuid() == 0 ? "mapped to the unprivileged identity %u" : "our own identity %u, and no other", (unsigned)inside);
+        DETAIL(i, inside >= IDENTITY_BASE ? "mapped to the unprivileged identity %u" : "our own identity %u, and no other", (unsigned)inside);
     }
     i->available = sb && inside != 0;
+    if (!i->available) {
+        DETAIL(i, "no sandbox starts here");
+        REMEDY(i, "see namespaces, above");
+    }
     r->maps_to = inside;
     sandbox_destroy(sb);
     (void)rmdir(dir);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "base/path.h"
 #include "sandbox/sandbox-internal.h"
 
@@ -138,12 +139,59 @@ static void step(struct layout *p, struct row r)
     buf_add(&p->steps, data, strlen(data) + 1);
 }
 
+/* Lines of /proc/self/uid_map or gid_map: does our namespace know `first` and the `count` after it; and what is 0 outside it? */
+static bool map_covers(const char *path, int64_t first, int64_t count, int64_t *zero)
+{
+    struct err ignored;
+    AUTO(buf) struct buf b = BUF_INIT(1 << 16);
+    bool covers = false;
+    if (file_read(path, 1 << 16, &b, &ignored) < 0)
+        return false;
+    struct span rest = buf_span(&b), line, word;
+    while (span_line(&rest, &line)) {
+        int64_t v[3] = { 0 };
+        for (size_t n = 0; n < 3 && (line = span_trim(line)).n;) {
+            ptrdiff_t space = span_findc(line, ' ');
+            word = span_sub(line, 0, space < 0 ? line.n : (size_t)space);
+            line = span_sub(line, word.n, line.n);
+            if (parse_i64(word, 0, UINT32_MAX, &v[n++], &ignored) < 0)
+                return false;
+        }
+        covers |= v[0] <= first && first + count <= v[0] + v[2];
+        if (v[0] == 0 && v[2])
+            *zero = v[1];
+    }
+    return covers;
+}
+
+/* Root of the machine has the block of identities to map to; root of a container of somebody's may not have it. */
+static int root_maps(bool *mapped, struct err *e)
+{
+    int64_t uid = 0, gid = 0;
+    bool uids = map_covers("/proc/self/uid_map", IDENTITY_BASE, IDENTITY_COUNT, &uid);
+    bool gids = map_covers("/proc/self/gid_map", IDENTITY_BASE, IDENTITY_COUNT, &gid);
+    *mapped = uids && gids;
+    if (*mapped || (uid && gid))
+        return 0; /* what is root here is nobody's root outside: as good as an ordinary user */
+    err_set(e, ERR_DENIED, "as root of this container, the sandbox would act as root of the machine: there is no other identity to map to");
+    err_hint(e, "run stead as an ordinary user of the container, or give it the identities from %u on", IDENTITY_BASE);
+    return -ERR_DENIED;
+}
+
 int identity_of(const char *workspace, struct identity *out, struct err *e)
 {
     struct stat st;
-    *out = (struct identity){ .mapped = geteuid() == 0, .inside_uid = geteuid(), .inside_gid = getegid() };
+    *out = (struct identity){ .inside_uid = geteuid(), .inside_gid = getegid() };
     out->disk_uid = out->inside_uid;
     out->disk_gid = out->inside_gid;
+    out->uid = out->inside_uid;
+    out->gid = out->inside_gid;
+    if (geteuid() == 0 && root_maps(&out->mapped, e) < 0)
+        return -(int)e->kind;
+    if (!out->mapped && geteuid() == 0) {
+        out->inside_uid = IDENTITY_FOR_ROOT;
+        out->inside_gid = IDENTITY_FOR_ROOT;
+    }
     if (out->mapped) {
         if (workspace && stat(workspace, &st) < 0)
             return err_sys(e, "cannot open the workspace '%s'", workspace);
@@ -152,11 +200,13 @@ int identity_of(const char *workspace, struct identity *out, struct err *e)
         out->inside_uid = out->disk_uid ? out->disk_uid : IDENTITY_FOR_ROOT;
         out->inside_gid = out->disk_gid ? out->disk_gid : IDENTITY_FOR_ROOT;
     }
-    out->uid = out->mapped ? IDENTITY_BASE + out->inside_uid : out->inside_uid;
-    out->gid = out->mapped ? IDENTITY_BASE + out->inside_gid : out->inside_gid;
+    if (out->mapped) {
+        out->uid = IDENTITY_BASE + out->inside_uid;
+        out->gid = IDENTITY_BASE + out->inside_gid;
+    }
     struct passwd pw, *found = NULL;
     char space[4096];
-    if (!out->mapped || out->disk_uid) /* whose number it is on this machine; root's has no name inside */
+    if (out->disk_uid) /* whose number it is on this machine; root's has no name inside */
         (void)getpwuid_r(out->disk_uid, &pw, space, sizeof space, &found);
     const char *home = getenv("HOME");
     if (!home || home[0] != '/' || !home[1])
