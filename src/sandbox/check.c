@@ -98,9 +98,12 @@ static void check_start(struct loop *loop, struct sandbox_report *r)
         struct identity id;
         if (identity_of(dir, &id, &e) >= 0)
             inside = id.uid;
-        DETAIL(i, inside >= IDENTITY_BASE ? "mapped to the unprivileged identity %u" : "our own identity %u, and no other", (unsigned)inside);
+        DETAIL(i, inside >= IDENTITY_BASE ? "mapped to the unprivileged identity %u"
+                  : inside           ? "our own identity %u, and no other"
+                                     : "our own identity, which is root in this container only (%u)",
+               (unsigned)inside);
     }
-    i->available = sb && inside != 0;
+    i->available = sb; /* it starts only where this holds */
     if (!i->available) {
         DETAIL(i, "no sandbox starts here");
         REMEDY(i, "see namespaces, above");

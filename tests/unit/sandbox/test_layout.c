@@ -76,12 +76,11 @@ static void environment__takes_the_allow_list_only(void **state)
 {
     AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
     struct err e = ERR_INIT;
-    struct identity id;
+    struct identity id = { .name = "ada", .home = "/home/ada" };
     const char *const *env;
     bool path = false, lc = false, given = false;
     (void)state;
     assert_int_equal(setenv("AWS_SECRET_ACCESS_KEY", "x", 1) | setenv("LC_TIME", "C", 1) | setenv("SSH_AUTH_SOCK", "/x", 1), 0);
-    assert_ok(identity_of(NULL, &id, &e), &e);
     struct sandbox_spec spec = { .env = (const char *const[]){ "HOME=/elsewhere", NULL } };
     assert_ok(layout_environment(&spec, &id, &a, &env, &e), &e);
     for (; *env; env++) {
@@ -99,10 +98,10 @@ static void identity__is_never_root(void **state)
     struct err e = ERR_INIT;
     struct identity id;
     (void)state;
-    assert_ok(identity_of("/", &id, &e), &e);
-    assert_int_not_equal(id.uid, 0);
+    if (identity_of("/", &id, &e) == -ERR_DENIED) /* root of a container that has no other identity: refused, which is the point */
+        return;
     assert_int_not_equal(id.inside_uid, 0);
-    if (geteuid() == 0)
+    if (id.mapped)
         assert_true(id.uid >= IDENTITY_BASE);
     else
         assert_int_equal(id.uid, geteuid());
