@@ -77,6 +77,10 @@ static int open_change(struct job *j, struct err *e)
         err_reset(e); /* a repository without commits: everything is new, nothing to compare with */
         r = 0;
     }
+    if (r == -ERR_NOT_FOUND) {
+        e->kind = ERR_USAGE; /* the command line named it */
+        return -ERR_USAGE;
+    }
     if (r == 0 && from)
         return err_set(e, ERR_USAGE, "'%s' is not in a git repository, so that '%s' means nothing", j->workspace, from);
     if (r > 0) {
