@@ -73,7 +73,7 @@ def choose_names(rng, lines, held):
             continue
         pool = NAMES[role]
         for _ in range(50):
-            if mode < 0.25 or mode < 0.6 and rng.random() < 0.3:
+            if mode < 0.3 or mode < 0.7 and rng.random() < 0.4:
                 name = pseudo(rng)
             elif held:
                 name = rng.choice(pool[1].split() + (pool[0].split()[:2] if rng.random() < 0.2 else []))
@@ -201,6 +201,8 @@ def load(path):
             for m in impl["mutants"]:
                 m["held"] = held_bug(k["name"], i, m)
                 n += m["held"]
+            for m in impl["wild"]:
+                m["held"] = held_bug(k["name"], i, m)
         if n == 0:
             k["impls"][0]["mutants"][0]["held"] = True
     return kinds
@@ -220,7 +222,7 @@ def lit(v):
 
 def cases_of(rng, kind, impl, mut):
     n = len(kind["inputs"])
-    bad = [i for i in range(n) if mut["out"][i] != impl["out"][i]]
+    bad = [i for i in range(n) if "out" not in mut or mut["out"][i] != impl["out"][i]]
     ids = {rng.choice(bad)} | set(rng.sample(range(n), min(n, rng.randint(2, 5))))
     ids = list(ids)
     rng.shuffle(ids) if rng.random() < 0.3 else ids.sort()
@@ -247,14 +249,15 @@ def cstr(s):
 class Project:
     """files, gate, where the bug is, and the evidence of any version of the function"""
 
-def make_project(rng, kinds, held):
+def make_project(rng, kinds, held, wild=False):
+    """wild: the bug may be one without a fixed answer, so that there is no evidence (p.mut["out"] is missing)"""
     p = Project()
     st = Style(rng)
     while True:
         kind = rng.choice(kinds)
         k = rng.randrange(len(kind["impls"]))
         impl = kind["impls"][k]
-        pool = [m for m in impl["mutants"] if m["held"] == held]
+        pool = [m for m in impl["mutants"] + (impl["wild"] if wild else []) if m["held"] == held]
         if pool:
             break
     by = {}
@@ -265,23 +268,23 @@ def make_project(rng, kinds, held):
     base_name = rng.choice(kind["held"] if held else kind["names"])
     f = pick(rng, PREFIX, held) + base_name + pick(rng, SUFFIX, held)
     r = rng.random()
-    if r < 0.08:
+    if r < 0.1:
         f = pseudo(rng)
-    elif r < 0.25:
+    elif r < 0.4:
         f = pseudo(rng) + "_" + base_name if rng.random() < 0.5 else base_name + "_" + pseudo(rng)
     names = choose_names(rng, impl["lines"], held)
     if f in names.values():
         f += "_fn"
     p.f, p.names = f, names
     src, tst, inc = pick(rng, LAYOUTS, held)
-    if rng.random() < 0.15:
+    if rng.random() < 0.35:
         ren = {d: word(rng) + rng.choice(["", "", "s"]) for d in dict.fromkeys([src, tst, inc]) if d}
         src, tst, inc = (ren.get(d, "") for d in (src, tst, inc))
     r = rng.random()
     base = f if r < 0.45 else base_name if r < 0.6 else pick(rng, BASES, held)
     J = lambda d, n: f"{d}/{n}" if d else n
-    if rng.random() < 0.12:
-        base = word(rng)
+    if rng.random() < 0.3:
+        base = word(rng) if rng.random() < 0.7 else word(rng) + "_" + word(rng)
     p.src = J(src, base + ".c")
     header = rng.random() < 0.7
     hpath = J(inc, base + ".h")
@@ -530,7 +533,7 @@ def conversation(rng, p, short=False):
     """list of (role, text, loss): user, tool: what is shown; assistant: what is said; loss 0 for mistakes.
     The short form begins where the file is read: more bugs in as many tokens."""
     c = []
-    bad_out = p.mut["out"]
+    bad_out = p.mut.get("out")
     if short:
         if rng.random() < 0.5:
             c.append(("user", p.ask, 1))
@@ -541,7 +544,7 @@ def conversation(rng, p, short=False):
         c.append(("user", p.ask if p.f in p.ask else f"{p.ask} The function is {p.f}.", 1))
     if not short:
         explore(rng, p, c)
-    return repair(rng, p, c, 0.5 if short else 0.35)
+    return repair(rng, p, c, 0 if bad_out is None else 0.4)
 
 def explore(rng, p, c):
     """list the files, read the one with the bug (or first another that might have it)"""
@@ -560,7 +563,7 @@ def explore(rng, p, c):
 
 def repair(rng, p, c, mistakes):
     """the right edit; with probability `mistakes` after wrong ones and a gate that stays red"""
-    bad_out = p.mut["out"]
+    bad_out = p.mut.get("out")
     def edit(n, new, loss):
         c.append(("assistant", EDIT[0] + p.src + EDIT[1] + str(n) + EDIT[2] + jstr(new) + EDIT[3], loss))
         c.append(("tool", f"edited {p.src}: line {n}\n{n}\t{new}", 1))
@@ -719,10 +722,10 @@ def drill(rng):
         t.insert(0, ("assistant", READ[0] + p + READ[1], 0))
     return t
 
-def projects(kinds, n, seed, held):
+def projects(kinds, n, seed, held, wild=False):
     rng = random.Random(seed)
     while n:
-        p = make_project(rng, kinds, held)
+        p = make_project(rng, kinds, held, wild)
         if p:
             n -= 1
             yield rng, p
@@ -759,7 +762,7 @@ def main():
     elif o.mode == "tokens":
         tok, total, long = Tokenizer(o.paths[1]), 0, 0
         with open(o.paths[2], "wb") as f:
-            for rng, p in projects(kinds, o.n, o.seed, o.held):
+            for rng, p in projects(kinds, o.n, o.seed, o.held, o.short):
                 t, w = to_tokens(tok, conversation(rng, p, o.short))
                 if len(t) > 1000:
                     long += 1

@@ -6,7 +6,8 @@
 A mutation changes one line of one implementation (an operator, a bound, a constant, a variable). A mutant
 is kept when it compiles, ends, reads and writes nothing outside the data it was given (three runs with different
 surroundings agree) and answers wrongly for at least one test input. out.json then has, per implementation,
-the lines, the right answers, and the mutants with their answers: the generator's evidence is made of these.
+the lines, the right answers, and the mutants with their answers: the generator's evidence is made of these. Mutants that crash, hang,
+or read what they should not are kept apart ("wild"): wrong for certain, but with no fixed answer to show.
 """
 import json, os, re, subprocess, sys, tempfile
 
@@ -82,6 +83,28 @@ def mutants(lines):
         for m in re.finditer(r"\$f\((\$\w+), ([^()]*)\)", line):
             found.append((line[:m.start()] + f"$f({m.group(2)}, {m.group(1)})" + line[m.end():], "variable"))
         scope |= set(re.findall(r"\bint \$(\w+)|\bchar \$(\w+)", line) and [a or b for a, b in re.findall(r"\bint \$(\w+)|\bchar \$(\w+)", line)])
+        # wider nets: any comparison, any arithmetic, a dropped + 1, two names exchanged, constants far off
+        for ops, cls in ((["<", "<=", ">", ">=", "==", "!="], "comparison"), (["+", "-", "*", "/", "%"], "operator"), (["+=", "-=", "*=", "/=", "="], "update"), (["&&", "||"], "condition")):
+            for m in re.finditer(r"(?<=[\w\])'}]) (%s) (?=[\w$('*!-])" % "|".join(map(re.escape, sorted(ops, key=len, reverse=True))), line):
+                if m.group(1) == "=" and re.match(r"\s*(int|char) |.*\b(for|while|if)\b", line):
+                    continue
+                for o in ops:
+                    if o != m.group(1) and not (o == "=" and cls != "update"):
+                        found.append((line[:m.start(1)] + o + line[m.end(1):], cls))
+        for m in re.finditer(r" [+-] 1\b", line):
+            found.append((line[:m.start()] + line[m.end():], "bound"))
+        for m in re.finditer(r"(?<=[\w\]]) (<|<=|==) (\$n|\$h|\$hi)\b", line):
+            found.append((line[:m.end()] + " - 1" + line[m.end():], "bound"))
+            found.append((line[:m.end()] + " + 1" + line[m.end():], "bound"))
+        vs = list(re.finditer(r"\$(\w+)", line))
+        for a in vs:
+            for b in vs:
+                if a.end() <= b.start() and a.group() != b.group() and "$f" not in (a.group(), b.group()):
+                    found.append((line[:a.start()] + b.group() + line[a.end():b.start()] + a.group() + line[b.end():], "variable"))
+        for m in re.finditer(r"(?<![\w'\\])(\d+)(?![\w'])", line):
+            for r in (0, 1, 2, 3, 5, 10, 100):
+                if r != int(m.group(1)):
+                    found.append((line[:m.start()] + str(r) + line[m.end():], "constant"))
         where = "result" if line.lstrip().startswith("return") else "condition" if re.match(r"\s*(\} else )?(if|for|while)\b", line) else "statement"
         for text, cls in found:
             if cls in ("variable", "constant"):
@@ -205,7 +228,7 @@ def run_all(kind, versions, tmp):
     return res
 
 def main():
-    kinds, total = parse(sys.argv[1]), 0
+    kinds, total, wilds = parse(sys.argv[1]), 0, 0
     with tempfile.TemporaryDirectory() as tmp:
         for kind in kinds:
             impls = []
@@ -215,7 +238,9 @@ def main():
                 if res[0] is None:
                     raise SystemExit(f"mutate: the right version of {kind['name']} does not run")
                 kept = [dict(line=k, text=t, cls=c, out=o) for (k, t, c), o in zip(muts, res[1:]) if o is not None and o != res[0]]
-                impls.append(dict(lines=lines, out=res[0], mutants=kept))
+                wild = [dict(line=k, text=t, cls=c) for (k, t, c), o in zip(muts, res[1:]) if o is None]
+                impls.append(dict(lines=lines, out=res[0], mutants=kept, wild=wild))
+                wilds += len(wild)
                 total += len(kept)
                 if len({m["cls"] for m in kept}) < 3 and len(kept) < 6:
                     print(f"note: {kind['name']}: only {len(kept)} mutants", file=sys.stderr)
@@ -225,7 +250,7 @@ def main():
             kind["impls"] = impls
             kind["guards"] = [guard(kind, i) for i in range(len(kind["inputs"]))]
     json.dump(kinds, open(sys.argv[2], "w"))
-    print(f"{len(kinds)} kinds, {sum(len(k['impls']) for k in kinds)} implementations, {total} bugs; fewest classes per kind: "
+    print(f"{len(kinds)} kinds, {sum(len(k['impls']) for k in kinds)} implementations, {total} bugs and {wilds} without a fixed answer; fewest classes per kind: "
           f"{min(len({m['cls'] for i in k['impls'] for m in i['mutants']}) for k in kinds)}")
 
 main()
