@@ -1,10 +1,10 @@
 /*
  * chat - answers one conversation after another with stock llama.cpp: its templates, its sampler, its parser.
  *
- *     chat model.gguf [threads] < requests > replies
+ *     chat model.gguf [threads [temperature]] < requests > replies
  *
  * A request is one line of JSON {"messages": [...], "tools": [...]} in the OpenAI format. The reply is one line of JSON:
- * {"message": ..., "raw": text, "prompt_tokens": n, "reply_tokens": n, "ms": n}. Text is chosen greedily.
+ * {"message": ..., "raw": text, "prompt_tokens": n, "reply_tokens": n, "ms": n}. Text is chosen greedily unless a temperature is given.
  * With "render": true nothing is generated; "raw" is then the rendered prompt and "tokens" its token ids.
  * What a conversation has in common with the one before is not computed again.
  *
@@ -18,7 +18,9 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cmath>
 #include <iostream>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,8 @@ int main(int argc, char **argv)
     const llama_vocab *vocab = llama_model_get_vocab(model);
     auto tmpls = common_chat_templates_init(model, "");
     std::vector<llama_token> held;
+    const double temp = argc > 3 ? atof(argv[3]) : 0;
+    std::mt19937 dice(1);
 
     for (std::string line; std::getline(std::cin, line);) {
         common_json req = common_json::parse(line), out;
@@ -71,6 +75,11 @@ int main(int argc, char **argv)
                 const float *z = llama_get_logits_ith(ctx, -1);
                 llama_token best = 0;
                 for (int i = 1; i < llama_vocab_n_tokens(vocab); i++) if (z[i] > z[best]) best = i;
+                if (temp > 0) { // as stead asks by default: min_p 0.02
+                    std::vector<double> w(llama_vocab_n_tokens(vocab));
+                    for (size_t i = 0; i < w.size(); i++) { w[i] = exp((z[i] - z[best]) / temp); if (w[i] < 0.02) w[i] = 0; }
+                    best = std::discrete_distribution<int>(w.begin(), w.end())(dice);
+                }
                 if (llama_vocab_is_eog(vocab, best)) break;
                 text += common_token_to_piece(vocab, best, true);
                 held.push_back(best);

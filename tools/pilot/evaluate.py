@@ -45,9 +45,12 @@ def tool(root, name, a):
             if not 1 <= first <= last <= len(lines) - 1:
                 raise ValueError(f"{a['path']} has {len(lines) - 1} lines")
             new = a["new"].rstrip("\n").split("\n")
+            if lines[first - 1:last] == new:
+                raise ValueError(f"{a['path']}: `new` is what is there already, nothing was changed")
             lines[first - 1:last] = new
             open(path, "w").write("\n".join(lines))
-            return f"edited {a['path']}: line {first}\n" + gen.numbered(new, first)
+            where = f"line {first}" if len(new) == 1 else f"lines {first}-{first + len(new) - 1}"
+            return f"edited {a['path']}: {where}\n" + gen.numbered(new, first)
         return f"error: no tool {name}"
     except (OSError, ValueError, KeyError, UnicodeError) as e:
         return f"error: {e}"
@@ -65,8 +68,8 @@ def gate(task, root):
     return code, "\n".join([f"$ {task['cmd']}"] + rows + [f"[exit {code}]"])
 
 class Chat:
-    def __init__(self, program, model, threads):
-        self.p = subprocess.Popen([program, model, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, model, threads, temp):
+        self.p = subprocess.Popen([program, model, str(threads), str(temp)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     def ask(self, **req):
         self.p.stdin.write(json.dumps(req) + "\n")
         self.p.stdin.flush()
@@ -164,10 +167,11 @@ def main():
     ap.add_argument("--n", type=int, default=200)
     ap.add_argument("--rounds", type=int, default=4)
     ap.add_argument("--threads", type=int, default=1)
+    ap.add_argument("--temp", type=float, default=0)
     ap.add_argument("--show", type=int, default=0)
     ap.add_argument("--json")
     o = ap.parse_args()
-    chat = Chat(o.chat, o.model, o.threads) if o.chat else None
+    chat = Chat(o.chat, o.model, o.threads, o.temp) if o.chat else None
     if o.same:
         sys.exit(0 if same(chat, *o.same, o.n, 4242) else 1)
     res, fails = [], []
@@ -181,6 +185,7 @@ def main():
             continue
         r.update(kind=task["kind"], cls=task["cls"], wall=time.monotonic() - t)
         res.append(r)
+        print(f"{len(res)} {'green' if r['ok'] else 'red'} {task['kind']} round {r['rounds']} {r['wall']:.1f} s", file=sys.stderr, flush=True)
         if not r["ok"]:
             fails.append((task, said))
             if len(fails) <= o.show:

@@ -73,7 +73,7 @@ def choose_names(rng, lines, held):
             continue
         pool = NAMES[role]
         for _ in range(50):
-            if mode < 0.3 or mode < 0.7 and rng.random() < 0.4:
+            if ODD and (mode < 0.3 or mode < 0.7 and rng.random() < 0.4):
                 name = pseudo(rng)
             elif held:
                 name = rng.choice(pool[1].split() + (pool[0].split()[:2] if rng.random() < 0.2 else []))
@@ -264,26 +264,27 @@ def make_project(rng, kinds, held, wild=False):
     for m in pool:
         by.setdefault(m["cls"], []).append(m)
     mut = rng.choice(by[rng.choice(sorted(by))])
+    p.held = held
     p.kind, p.impl, p.mut, p.style = kind, impl, mut, st
     base_name = rng.choice(kind["held"] if held else kind["names"])
     f = pick(rng, PREFIX, held) + base_name + pick(rng, SUFFIX, held)
     r = rng.random()
-    if r < 0.1:
+    if ODD and r < 0.1:
         f = pseudo(rng)
-    elif r < 0.4:
+    elif ODD and r < 0.4:
         f = pseudo(rng) + "_" + base_name if rng.random() < 0.5 else base_name + "_" + pseudo(rng)
     names = choose_names(rng, impl["lines"], held)
     if f in names.values():
         f += "_fn"
     p.f, p.names = f, names
     src, tst, inc = pick(rng, LAYOUTS, held)
-    if rng.random() < 0.35:
+    if ODD and rng.random() < 0.35:
         ren = {d: word(rng) + rng.choice(["", "", "s"]) for d in dict.fromkeys([src, tst, inc]) if d}
         src, tst, inc = (ren.get(d, "") for d in (src, tst, inc))
     r = rng.random()
     base = f if r < 0.45 else base_name if r < 0.6 else pick(rng, BASES, held)
     J = lambda d, n: f"{d}/{n}" if d else n
-    if rng.random() < 0.3:
+    if ODD and rng.random() < 0.3:
         base = word(rng) if rng.random() < 0.7 else word(rng) + "_" + word(rng)
     p.src = J(src, base + ".c")
     header = rng.random() < 0.7
@@ -335,6 +336,7 @@ def make_project(rng, kinds, held, wild=False):
     if len(diff) != 1:
         return None
     p.line, p.good, p.bad = diff[0] + 1, good, bad
+    p.first, p.last = len(before) + 1, len(good) - len(after)
     files = {p.src: "\n".join(bad) + "\n"}
     srcs = [p.src]
     if rng.random() < 0.25:
@@ -522,6 +524,7 @@ def gate_text(p, out):
 LIST = '<tool_call>\n{"name": "list", "arguments": {"path": "."}}\n</tool_call>'
 READ = ('<tool_call>\n{"name": "read", "arguments": {"path": "', '", "numbers": true}}\n</tool_call>')
 EDIT = ('<tool_call>\n{"name": "edit", "arguments": {"path": "', '", "line": ', ', "new": "', '"}}\n</tool_call>')
+TO = ', "to": '
 
 def jstr(s):
     return json.dumps(s, ensure_ascii=False)[1:-1]
@@ -529,12 +532,20 @@ def jstr(s):
 def numbered(lines, start=1):
     return "\n".join(f"{i}\t{l}" for i, l in enumerate(lines, start))
 
+ODD = True  # made-up words among the names (dirs, files, functions, identifiers), so that any name is copied
+MISTAKES = 0.0  # share of conversations that show wrong tries: none, since the chat template begins every round afresh
+
 def conversation(rng, p, short=False):
     """list of (role, text, loss): user, tool: what is shown; assistant: what is said; loss 0 for mistakes.
     The short form begins where the file is read: more bugs in as many tokens."""
     c = []
     bad_out = p.mut.get("out")
     if short:
+        if not p.held and rng.random() < 0.3:  # an earlier try left a second mistake
+            m = rng.choice([q for q in p.impl["mutants"] if not q["held"]])
+            v = p.impl["lines"][:p.mut["line"]] + [p.mut["text"]] + p.impl["lines"][p.mut["line"] + 1:]
+            v = p.source(v[:m["line"]] + [m["text"]] + v[m["line"] + 1:])
+            p.bad = v if len(v) == len(p.good) and v != p.good else p.bad
         if rng.random() < 0.5:
             c.append(("user", p.ask, 1))
         c += [("assistant", READ[0] + p.src + READ[1], 0), ("tool", numbered(p.bad), 1)]
@@ -544,7 +555,7 @@ def conversation(rng, p, short=False):
         c.append(("user", p.ask if p.f in p.ask else f"{p.ask} The function is {p.f}.", 1))
     if not short:
         explore(rng, p, c)
-    return repair(rng, p, c, 0 if bad_out is None else 0.4)
+    return repair(rng, p, c, 0 if bad_out is None else MISTAKES)
 
 def explore(rng, p, c):
     """list the files, read the one with the bug (or first another that might have it)"""
@@ -562,63 +573,43 @@ def explore(rng, p, c):
         c.append(("tool", numbered(text), 1))
 
 def repair(rng, p, c, mistakes):
-    """the right edit; with probability `mistakes` after wrong ones and a gate that stays red"""
-    bad_out = p.mut.get("out")
-    def edit(n, new, loss):
-        c.append(("assistant", EDIT[0] + p.src + EDIT[1] + str(n) + EDIT[2] + jstr(new) + EDIT[3], loss))
-        c.append(("tool", f"edited {p.src}: line {n}\n{n}\t{new}", 1))
-    def done(n, loss):
-        c.append(("assistant", f"Changed line {n} of {p.src}.", loss))
-    def still(out):
-        c.append(("user", f"Still failing:\n{gate_text(p, out)}", 1))
-    lines, mut = p.impl["lines"], p.mut
-    def at(k, text):
-        """the styled line number and text of canonical line k when it reads `text`, over the bad file"""
-        v = lines[:mut["line"]] + [mut["text"]] + lines[mut["line"] + 1:]
-        v = v[:k] + [text] + v[k + 1:]
-        s = p.source(v)
-        if len(s) != len(p.bad):
-            return None
-        d = [i for i in range(len(s)) if s[i] != p.bad[i]]
-        return (d[0] + 1, s[d[0]]) if len(d) == 1 else None
+    """The function is written again as it should be; with probability `mistakes` after wrong tries and a gate that stays red.
+    Writing the whole function makes finding the bug a matter of expecting each token. In the change only the
+    lines that differ appear."""
+    bad_out, lines, mut = p.mut.get("out"), p.impl["lines"], p.mut
+    def rewrite(text, loss):
+        c.append(("assistant", EDIT[0] + p.src + EDIT[1] + str(p.first) + TO + str(p.last) + EDIT[2] + jstr("\n".join(text[p.first - 1:p.last])) + EDIT[3], loss))
+        c.append(("tool", f"edited {p.src}: lines {p.first}-{p.last}", 1))
+        c.append(("assistant", f"Repaired {p.f} in {p.src}.", loss))
     if rng.random() < mistakes:
         seen = set()
         for _ in range(rng.choice([1, 1, 1, 2, 2, 3])):
             r = rng.random()
-            if r < 0.12:  # the right line, written again as it was
-                wrong = (p.line, p.bad[p.line - 1], None)
-            elif r < 0.4:  # another line of the function, written again as it was
-                n = rng.randint(len(p.before) + 2, len(p.bad) - len(p.after) - 1)
-                wrong = (n, p.bad[n - 1], None)
-            else:
-                m = rng.choice(p.impl["mutants"])
-                same = [q for q in p.impl["mutants"] if q["line"] == mut["line"] and q is not mut]
-                if r < 0.7 and same:
-                    m = rng.choice(same)
-                a = at(m["line"], m["text"])
-                if not a or m is mut:
-                    continue
-                wrong = (a[0], a[1], m)
-            n, new, m = wrong
-            if (n, new) in seen:
+            m = rng.choice(p.impl["mutants"])
+            same = [q for q in p.impl["mutants"] if q["line"] == mut["line"] and q is not mut]
+            if r < 0.3:  # nothing was changed
+                v, now = list(p.bad), bad_out
+            elif r < 0.65 and same:  # the right place, the wrong repair
+                m = rng.choice(same)
+                v, now = p.source(lines[:m["line"]] + [m["text"]] + lines[m["line"] + 1:]), m["out"]
+            elif r < 0.85:  # the bug is gone, another came
+                v, now = p.source(lines[:m["line"]] + [m["text"]] + lines[m["line"] + 1:]), m["out"]
+            else:  # the bug is there, and another (what the gate says then is not known: the old output stands in)
+                w = lines[:mut["line"]] + [mut["text"]] + lines[mut["line"] + 1:]
+                v, now = p.source(w[:m["line"]] + [m["text"]] + w[m["line"] + 1:]), bad_out
+            key = "\n".join(v)
+            if key in seen or len(v) != len(p.good) or v == p.good:
                 continue
-            seen.add((n, new))
-            edit(n, new, 0)
-            done(n, 0)
-            # What the gate says then is known exactly while there is one mutation in the file. After a second one on
-            # another line the old output stands in for it.
-            now = m["out"] if m and m["line"] == mut["line"] else bad_out
-            still(now)
-            if n != p.line and new != p.bad[n - 1]:
-                edit(n, p.bad[n - 1], 1)
-    edit(p.line, p.good[p.line - 1], 1)
-    done(p.line, 1)
+            seen.add(key)
+            rewrite(v, 0)
+            c.append(("user", f"Still failing:\n{gate_text(p, now)}", 1))
+    rewrite(p.good, 1)
     return c
 
 # ---- tokens ----
 
 CONTROL = ["<|pad|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end|>"]
-SCAFFOLD = [LIST, READ[0], READ[1], EDIT[0], EDIT[1], EDIT[2], EDIT[3], "<tool_call>", "</tool_call>", "Failing now:\n$ ", "Still failing:\n$ ", "make: *** [Makefile:", "\\t", "\\\"", "\\\\"]
+SCAFFOLD = [LIST, READ[0], READ[1], EDIT[0], EDIT[1], EDIT[2], EDIT[3], TO, "\\n", "Failing now:\n$ ", "Still failing:\n$ ", "make: *** [Makefile:", "\\t", "\\\"", "\\\\"]
 PRE = re.compile(r"[0-9]| ?[^\W\d_]+| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+")
 
 def byte_names():
@@ -667,16 +658,24 @@ class Tokenizer:
             at = m.end()
         return out + self.plain(text[at:])
 
-def to_tokens(tok, conv):
+def to_tokens(tok, conv, p=None):
     t, w = [], []
     def put(ids, weight):
         t.extend(ids)
         w.extend([weight] * len(ids))
     for role, text, loss in conv:
         put([tok.ids[f"<|{role}|>"]], 0)
+        if role == "tool" and text.startswith("edited"):
+            text = "ok"  # as the chat template does
         body = tok.encode(text)
         if role == "assistant":
             put(body, 255 if loss else 0)
+            if loss and p and TO in text:  # the changed line counts more than the copied ones
+                nl, at, row = tok.ids["\\n"], len(t) - len(body) + body.index(tok.ids[EDIT[2]]) + 1, p.first
+                for i in range(at, len(t) - 1):
+                    if row != p.line:
+                        w[i] = 100
+                    row += t[i] == nl
             put([tok.ids["<|end|>"]], 255 if loss else 0)
         else:
             # learning to expect code is what makes a bug stand out
@@ -713,9 +712,10 @@ def drill(rng):
     t.append(("tool", numbered(lines), -1))
     for _ in range(rng.choice([1, 1, 2])):
         k = rng.randrange(len(lines))
-        t.append(("assistant", EDIT[0] + p + EDIT[1] + str(k + 1) + EDIT[2] + jstr(lines[k]) + EDIT[3], 1))
-        t.append(("tool", f"edited {p}: line {k + 1}\n{k + 1}\t{lines[k]}", 1))
-        t.append(("assistant", f"Changed line {k + 1} of {p}.", 1))
+        last = rng.randint(k, len(lines) - 1)
+        t.append(("assistant", EDIT[0] + p + EDIT[1] + str(k + 1) + TO + str(last + 1) + EDIT[2] + jstr("\n".join(lines[k:last + 1])) + EDIT[3], 1))
+        t.append(("tool", f"edited {p}", 1))
+        t.append(("assistant", f"Repaired it in {p}.", 1))
     if rng.random() < 0.5:
         t.insert(0, ("user", f"{rng.choice(['Look at', 'Open', 'Edit'])} {p}", 1))
     else:
@@ -751,8 +751,11 @@ def main():
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--held", action="store_true")
     ap.add_argument("--show", action="store_true")
+    ap.add_argument("--plain", action="store_true", help="no made-up words")
     ap.add_argument("--short", action="store_true", help="tokens: only read and edit")
     o = ap.parse_args()
+    global ODD
+    ODD = not o.plain
     kinds = load(o.paths[0])
     if o.mode == "corpus":
         with open(o.paths[1], "w") as f:
@@ -763,7 +766,7 @@ def main():
         tok, total, long = Tokenizer(o.paths[1]), 0, 0
         with open(o.paths[2], "wb") as f:
             for rng, p in projects(kinds, o.n, o.seed, o.held, o.short):
-                t, w = to_tokens(tok, conversation(rng, p, o.short))
+                t, w = to_tokens(tok, conversation(rng, p, o.short), p)
                 if len(t) > 1000:
                     long += 1
                     continue
@@ -779,7 +782,7 @@ def main():
                     if t[i] == tok.ids[EDIT[1]]:
                         k = i + 1
                         while t[k] != tok.ids[EDIT[2]]:
-                            w[k] = 0
+                            w[k] = w[k] if t[k] == tok.ids[TO] else 0
                             k += 1
                 if len(t) < 1000:
                     total += len(t)
