@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "base/path.h"
 #include "sandbox/sandbox-internal.h"
@@ -191,19 +192,31 @@ void cgroup_describe(struct sandbox_wall *w)
     cgroup_destroy(&c);
 }
 
-/* Directories of runs that were killed: named after a process that is no more, and empty. */
-static void sweep_dir(const char *parent)
+/*
+ * Directories of runs that were killed: named after a process that is no more; or older than a minute, since that number
+ * may be another process's by now. One that is in use has a process in it, and then it cannot be removed.
+ */
+static void sweep_dir(const char *parent, bool deeper)
 {
     DIR *d = opendir(parent);
     struct dirent *de;
     struct err ignored;
-    while (d && (de = readdir(d))) {
+    while (d && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
         struct span rest = span_of(de->d_name), pid;
+        struct stat st;
         int64_t n;
-        if (!span_starts(rest, PREFIX))
+        if (deeper && de->d_type == DT_DIR && de->d_name[0] != '.' && !span_starts(rest, PREFIX)) {
+            char sub[PATH_MAX];
+            if (snprintf(sub, sizeof sub, "%s/%s", parent, de->d_name) < (int)sizeof sub)
+                sweep_dir(sub, false);
+        }
+        if (!span_starts(rest, PREFIX) || fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         rest = span_sub(rest, sizeof PREFIX - 1, rest.n);
-        if (span_split(&rest, '-', &pid) && parse_i64(pid, 1, INT_MAX, &n, &ignored) >= 0 && kill((pid_t)n, 0) < 0 && errno == ESRCH)
+        if (!span_split(&rest, '-', &pid) || parse_i64(pid, 1, INT_MAX, &n, &ignored) < 0)
+            continue;
+        bool dead = kill((pid_t)n, 0) < 0 && errno == ESRCH;
+        if (dead || clock_unix_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > 60000)
             (void)unlinkat(dirfd(d), de->d_name, AT_REMOVEDIR);
     }
     if (d)
@@ -212,22 +225,29 @@ static void sweep_dir(const char *parent)
 
 void cgroup_sweep(void)
 {
-    static const char *const controllers[] = { "memory", "pids", "cpu" };
+    static const char *const controllers[] = { "memory", "cpu" };
     char own[200], path[PATH_MAX];
     if (own_path("", own, sizeof own)) {
         char *slash = strrchr(own, '/');
         if (slash)
             *slash = '\0';
         (void)snprintf(path, sizeof path, ROOT "%s", own);
-        sweep_dir(path);
+        sweep_dir(path, false);
     }
     for (size_t i = 0; i < COUNT_OF(controllers); i++) {
         if (!own_path(controllers[i], own, sizeof own))
             continue;
+        /* our own, those beside it (the killed run may have been another terminal's), and the top */
+        char *slash = strrchr(own, '/');
         (void)snprintf(path, sizeof path, ROOT "/%s%s", controllers[i], own);
-        sweep_dir(path);
+        sweep_dir(path, false);
+        if (slash && slash != own) {
+            *slash = '\0';
+            (void)snprintf(path, sizeof path, ROOT "/%s%s", controllers[i], own);
+            sweep_dir(path, true);
+        }
         (void)snprintf(path, sizeof path, ROOT "/%s", controllers[i]);
-        sweep_dir(path);
+        sweep_dir(path, false);
     }
 }
 
