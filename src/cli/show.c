@@ -153,10 +153,12 @@ static void on_stage(void *ctx, const char *stage)
 {
     struct show *s = ctx;
     char text[LINE_BYTES];
-    if (s->quiet)
+    one_line(stage, text);
+    if (s->quiet || strcmp(text, s->stage) == 0)
         return;
+    (void)snprintf(s->stage, sizeof s->stage, "%s", text);
     end_line(s);
-    cli_outf(s->cli, "%s%s%s\n", cli_style(s->cli, "dim"), one_line(stage, text), cli_style(s->cli, "reset"));
+    cli_outf(s->cli, "%s%s%s\n", cli_style(s->cli, "dim"), text, cli_style(s->cli, "reset"));
 }
 
 static void on_gate_start(void *ctx, const struct gate *g)

@@ -28,7 +28,7 @@ struct show {
     struct cleaner cleaner;
     struct attempt_events live;
     struct task_events events;
-    int64_t gates_ms;
+    char stage[200];    /* the last one shown: progress comes often */
 };
 
 void show_init(struct show *s, struct cli *cli);
