@@ -259,7 +259,7 @@ const struct config_key config_keys[] = {
     { "sandbox.allow", KEY_LIST, TRUST_USER, .adds = true, .doc = "named holes: userns (browsers, rootless containers), ptrace (gdb, strace)" },
 
     { "gates", KEY_ITEMS, TRUST_PROJECT, .doc = "checks that decide whether a change may go on; replaces detection" },
-    { "gates[].name", KEY_NAME, TRUST_PROJECT, .doc = "shown in results; else made from the command" },
+    { "gates[].name", KEY_TEXT, TRUST_PROJECT, .doc = "shown in results; else made from the command" },
     { "gates[].command", KEY_TEXT, TRUST_PROJECT, .doc = "run by sh inside the sandbox" },
     { "gates[].kind", KEY_CHOICE, TRUST_PROJECT, .choices = "build|test|lint|type|format|custom", .doc = "what it checks, and so how its output is read" },
     { "gates[].cwd", KEY_TEXT, TRUST_PROJECT, .doc = "directory below the workspace" },

@@ -181,7 +181,7 @@ static int nothing(const struct endpoints *all, struct err *e)
             return -ERR_UNAVAILABLE;
         }
     err_set(e, ERR_NOT_FOUND, "no model server was found");
-    err_hint(e, "start llama-server, Ollama, LM Studio or vLLM, name one with --endpoint URL, or pull a model with `stead model pull`");
+    err_hint(e, "start llama-server, Ollama, LM Studio or vLLM, name one with --endpoint URL, or import a GGUF file for the embedded engine with `stead model import`");
     return -ERR_NOT_FOUND;
 }
 

@@ -151,7 +151,7 @@ static void load__lets_the_stronger_source_win_and_knows_which(void **state)
               "endpoints:\n- {name: a, url: 'http://site:1'}\n- {name: b, url: 'http://site:2', price_in: 0.25}\n");
     put(user, "limits:\n  max_steps: 20\nmodel: from-user\nendpoints:\n- name: a\n  url: http://user:1\n"
               "policy: {protected_paths: [a/**], budgets: {task: {usd: 0.5}}}\n");
-    put(project, "policy:\n  protected_paths: [b/**]\nlimits: {max_steps: 15}\ngates:\n- command: make test\n  timeout: 10m\n");
+    put(project, "policy:\n  protected_paths: [b/**]\nlimits: {max_steps: 15}\ngates:\n- name: make test\n  command: make test\n  timeout: 10m\n");
     static char model[] = "STEAD_MODEL=from-env";
     env[1] = model;
     env[2] = NULL;
@@ -173,6 +173,7 @@ static void load__lets_the_stronger_source_win_and_knows_which(void **state)
     assert_int_equal(v->policy.nprotected_paths, 2);
     assert_string_equal(v->policy.protected_paths[1], "b/**");
     assert_int_equal(v->ngates, 1);
+    assert_string_equal(v->gates[0].name, "make test"); /* as `stead init` writes it */
     assert_int_equal(v->gates[0].timeout_ms, 600000);
     assert_int_equal(v->sandbox.nnet, 2);
     assert_string_equal(v->sandbox.net[1], "b.example");
