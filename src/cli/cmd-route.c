@@ -1,6 +1,7 @@
 /*
  * route explain: where a task would go, and why. Endpoints on this machine are asked who they are; the task goes nowhere.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -218,6 +219,20 @@ static struct route_now now_of(int64_t unix_ms)
     return (struct route_now){ unix_ms, local.tm_wday, local.tm_hour * 60 + local.tm_min };
 }
 
+/* What keeps every task of this directory here, as `stead run` sees it. */
+static void stay_local(const struct config_values *v, struct route_input *in)
+{
+    AUTO(ptr) char *dir = getcwd(NULL, 0);
+    const char *home = getenv("HOME"); // NOLINT(concurrency-mt-unsafe)
+    if (access(".stead-local", F_OK) == 0) {
+        in->local_only = true;
+        in->local_only_why = "marked by .stead-local";
+    } else if (!in->local_only && dir && route_local_only(&v->policy, dir, home)) {
+        in->local_only = true;
+        in->local_only_why = "nothing may leave this directory (policy.local_only_paths)";
+    }
+}
+
 static int explain(struct explain *x, struct span text, struct err *e)
 {
     struct cli *cli = x->cli;
@@ -240,6 +255,7 @@ static int explain(struct explain *x, struct span text, struct err *e)
     struct route_input in = { .class = &c, .candidates = x->candidates, .ncandidates = x->n, .values = x->values,
                               .now = now_of(clock_unix_ms()), .wanted = wanted ? wanted : x->values->endpoint,
                               .local_only = cli_flag(cli, "local-only"), .need_tokens = cli_int(cli, "tokens", 0) };
+    stay_local(x->values, &in);
     if (route_decide(&in, x->arena, &r, e) < 0)
         return cli_fail(cli, cli_exit_of(e), e);
     if (cli->json)
