@@ -44,7 +44,7 @@ size_t lines_of_offset(struct span text, size_t at)
 
 struct span lines_slice(struct span text, size_t from, size_t to)
 {
-    size_t line = 1, start = text.n, i = 0;
+    size_t line = 1, i = 0;
     if (from == 0)
         from = 1;
     while (i < text.n && line < from) {
@@ -54,7 +54,7 @@ struct span lines_slice(struct span text, size_t from, size_t to)
         i = (size_t)(nl - text.p) + 1;
         line++;
     }
-    start = i;
+    size_t start = i;
     while (i < text.n && line <= to) {
         const char *nl = memchr(text.p + i, '\n', text.n - i);
         i = nl ? (size_t)(nl - text.p) + 1 : text.n;

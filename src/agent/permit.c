@@ -304,7 +304,7 @@ int permit_ask(struct permit *p, const struct permit_request *r, struct err *e)
         buf_addf(&p->rules, "%s %s\n", allow ? "allow" : "refuse", buf_str(&rule));
         if (buf_check(&p->rules, e) < 0)
             return err_wrap(e, "remembering a permission");
-        if (p->o.journal && (err = journal_state_put(p->o.journal, p->key, buf_span(&p->rules), e)) < 0)
+        if (p->o.journal && journal_state_put(p->o.journal, p->key, buf_span(&p->rules), e) < 0)
             return err_wrap(e, "remembering a permission");
     }
     err = record(p, r, allow, "person", remember ? buf_str(&rule) : NULL, e);

@@ -70,7 +70,7 @@ int session_fork(struct journal *j, const struct session_state *s, int64_t step,
 enum session_format { SESSION_JSONL, SESSION_MARKDOWN };
 typedef int (*session_write_fn)(void *ctx, struct span piece);
 /* JSON lines: the events of CONTRACT, whole. Markdown: for people; control characters made visible. */
-int session_export(struct journal *j, const char *id, enum session_format format, session_write_fn fn, void *ctx,
+int session_export(struct journal *j, const char *id, enum session_format format, session_write_fn write, void *ctx,
                    struct err *e) WARN_UNUSED;
 
 #endif

@@ -17,6 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#undef sprintf /* a macro of glibc's where clang fortifies */
+#undef vsprintf
+
 #pragma GCC poison atoi atol atof strcpy strcat sprintf vsprintf strtok gmtime localtime system popen tmpnam mktemp
 
 #endif

@@ -68,7 +68,7 @@ struct field {
     const char *const *names;
 };
 
-#define FIELD(type, member) offsetof(struct type, member), sizeof(((struct type *)0)->member)
+#define FIELD(type, member) offsetof(struct type, member), sizeof(((struct type *)0)->member) /* NOLINT(bugprone-sizeof-expression): the pointer is meant */
 
 enum bind_mode {
     BIND_TOLERANT = 0, /* unknown members ignored: replies of servers */

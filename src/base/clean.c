@@ -47,9 +47,7 @@ static void add_char(struct cleaner *c, struct buf *out, uint32_t ch, unsigned f
             buf_addc(out, '^');
             buf_addc(out, (char)(ch ^ 0x40));
         }
-    } else if (ch >= 0x80 && ch < 0xa0) {
-        buf_addf(out, "<U+%04X>", ch);
-    } else if (hides_text(ch)) {
+    } else if ((ch >= 0x80 && ch < 0xa0) || hides_text(ch)) {
         buf_addf(out, "<U+%04X>", ch);
     } else {
         buf_add(out, enc, (size_t)utf8_encode(ch, enc));

@@ -78,6 +78,12 @@ static void format_cut(char *out, size_t size, const char *fmt, va_list ap)
         memcpy(out + size - 4, "...", 4);
 }
 
+#ifdef __clang_analyzer__ /* err.h wraps them */
+#undef err_set_at
+#undef err_sys_at
+#undef err_wrap
+#endif
+
 static void set_at(struct err *e, const char *file, int line)
 {
     const char *slash = strrchr(file, '/');

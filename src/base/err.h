@@ -73,6 +73,22 @@ const char *err_kind_name(enum err_kind kind);
 /* The kind that fits an errno value. */
 enum err_kind err_kind_of_errno(int sys);
 
+/* What a function returns that failed: e is set. */
+static inline int err_code(const struct err *e)
+{
+    int r = -(int)e->kind;
+#ifdef __clang_analyzer__ /* it sees one file at a time, and is told that errors are below 0 */
+    if (r >= 0)
+        __builtin_unreachable();
+#endif
+    return r;
+}
+#ifdef __clang_analyzer__
+#define err_set_at(e, ...) (err_set_at((e), __VA_ARGS__), err_code(e))
+#define err_sys_at(e, ...) (err_sys_at((e), __VA_ARGS__), err_code(e))
+#define err_wrap(e, ...) (err_wrap((e), __VA_ARGS__), err_code(e))
+#endif
+
 #define WARN_UNUSED __attribute__((warn_unused_result))
 
 #endif

@@ -102,7 +102,7 @@ static void child_signals(void)
     sigemptyset(&none);
     for (int s = 1; s < NSIG; s++)
         (void)signal(s, SIG_DFL);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Runs in the child: async-signal-safe calls only, leaves by exec or _exit. */
@@ -288,7 +288,7 @@ int proc_start(struct loop *loop, const struct proc_spec *spec, struct proc **ou
 fail:
     plumbing_close(&pl);
     proc_destroy(p);
-    return -(int)e->kind;
+    return err_code(e);
 }
 
 bool proc_running(const struct proc *p)

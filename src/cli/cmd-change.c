@@ -65,7 +65,7 @@ static int open_change(struct cli *cli, const char *state, const char *id, struc
     if (!cwd)
         return err_sys(e, "cannot find the current directory");
     if (change_list(state, NULL, &a, &infos, &n, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     for (size_t i = 0; i < n; i++)
         if (is_here(cwd, infos[i].workspace))
             return change_load(state, infos[i].id, out, e);

@@ -100,7 +100,7 @@ static void look_engine(struct doctor *d)
 
 static void look_program(struct doctor *d, const char *name, const char *what)
 {
-    const char *path = getenv("PATH");
+    const char *path = getenv("PATH"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     struct span rest = span_of(path ? path : "/usr/bin:/bin"), dir;
     while (span_split(&rest, ':', &dir)) {
         AUTO(ptr) char *folder = span_dup(dir);

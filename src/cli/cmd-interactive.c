@@ -739,7 +739,7 @@ static int interactive_main(struct cli *cli)
                               .resume = cli_string(cli, "resume"), .endpoint = cli_string(cli, "endpoint"), .model = cli_string(cli, "model"),
                               .live = &live, .events = &events };
     (void)snprintf(ui->history, sizeof ui->history, "%s/history", config_state_dir(cfg));
-    const char *term = getenv("TERM");
+    const char *term = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     bool plain = cli_flag(cli, "plain") || !cli->tty || !isatty(STDIN_FILENO) || !term || strcmp(term, "dumb") == 0;
     if (!ui->loop || journal_open(config_journal_path(cfg), JOURNAL_CREATE, &j, &e) < 0) {
         code = cli_fail(cli, cli_exit_of(&e), &e);

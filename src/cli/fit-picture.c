@@ -127,9 +127,11 @@ static void draw(struct buf *b, const struct fit_list *l, const struct fit_item 
         buf_addf(b, "<circle cx=\"%d\" cy=\"%d\" r=\"4\"/>", X(i->ctx_tokens), Y(i->memory.total));
         buf_addf(b, "<text x=\"%d\" y=\"%d\">%s</text>\n", X(i->ctx_tokens) + 7, Y(i->memory.total) + 14, format_size(i->memory.total, text));
     }
-    for (int k = 0; k <= 4; k++)
-        buf_addf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%s</text>\n", X(end / 4 * k), H - 10, k == 4 ? "end" : "middle",
-                 tokens(end / 4 * k, text));
+    for (int k = 0; k <= 4; k++) {
+        int64_t at = end / 4 * k;
+        buf_addf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%s</text>\n", X(at), H - 10, k == 4 ? "end" : "middle",
+                 tokens(at, text));
+    }
     for (int k = 1; k <= 3; k++)
         buf_addf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", LEFT - 6, Y(top / 3.24 * k) + 4,
                  format_size((int64_t)(top / 3.24 * k), text));

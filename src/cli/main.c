@@ -41,7 +41,7 @@ static const struct command *find_command(int argc, char **argv, int *used, cons
 
 static void settle_output(struct cli *cli)
 {
-    const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+    const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     cli->tty = isatty(STDOUT_FILENO) == 1;
     int color = cli_choice(cli, "color", 0);
     cli->color = color == 1 || (color == 0 && cli->tty && !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0);

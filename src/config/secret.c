@@ -110,13 +110,14 @@ int secret_load(struct loop *loop, const struct config_endpoint *ep, struct secr
                 struct err *e)
 {
     int ret;
+    const char *fallback = getenv("STEAD_API_KEY"); // NOLINT(concurrency-mt-unsafe): nothing here calls setenv
     if (ep->key_env)
         ret = from_env(ep->key_env, out, e);
     else if (ep->key_file)
         ret = from_file(ep->key_file, out, e);
     else if (ep->key_command)
         ret = from_command(loop, ep->key_command, out, cancel, e) < 0 ? err_wrap(e, "the key command") : 0;
-    else if (getenv("STEAD_API_KEY") && *getenv("STEAD_API_KEY")) // NOLINT(concurrency-mt-unsafe)
+    else if (fallback && *fallback)
         ret = from_env("STEAD_API_KEY", out, e);
     else
         return 0;

@@ -148,7 +148,7 @@ static int read_member(struct reader *r, yaml_event_t *ev, const struct yaml_nod
         return fail_at(r, ev->start_mark, "a key must be a word", "write `key: value`");
     char *key = scalar_text(r, ev);
     if (!key)
-        return -(int)r->e->kind;
+        return err_code(r->e);
     int line = (int)ev->start_mark.line + 1, count = 0;
     for (const struct yaml_node *n = first; n; n = n->next) {
         if (strcmp(n->key, key) == 0) {
@@ -162,7 +162,7 @@ static int read_member(struct reader *r, yaml_event_t *ev, const struct yaml_nod
     }
     yaml_event_t value;
     if (next_event(r, &value) < 0)
-        return -(int)r->e->kind;
+        return err_code(r->e);
     int ret = read_node(r, &value, depth, out);
     yaml_event_delete(&value);
     if (ret == 0) {
@@ -179,7 +179,7 @@ static int read_children(struct reader *r, struct yaml_node *parent, int depth)
         yaml_event_t ev;
         struct yaml_node *n = NULL;
         if (next_event(r, &ev) < 0)
-            return -(int)r->e->kind;
+            return err_code(r->e);
         bool end = ev.type == YAML_MAPPING_END_EVENT || ev.type == YAML_SEQUENCE_END_EVENT;
         int ret = end                            ? 0
                   : parent->kind == YAML_MAPPING ? read_member(r, &ev, parent->child, depth + 1, &n)
@@ -201,13 +201,13 @@ static int read_node(struct reader *r, yaml_event_t *ev, int depth, struct yaml_
                                                                   : YAML_SCALAR;
     struct yaml_node *n = node_create(r, kind, ev->start_mark);
     if (!n)
-        return -(int)r->e->kind;
+        return err_code(r->e);
     *out = n;
     if (kind != YAML_SCALAR)
         return read_children(r, n, depth);
     n->quoted = ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     n->text = scalar_text(r, ev);
-    return n->text ? 0 : -(int)r->e->kind;
+    return n->text ? 0 : err_code(r->e);
 }
 
 /* The one document between the start and the end of the stream; none is an empty mapping. */
@@ -217,7 +217,7 @@ static int read_stream(struct reader *r, struct yaml_node **out)
     yaml_event_t ev;
     for (;;) {
         if (next_event(r, &ev) < 0)
-            return -(int)r->e->kind;
+            return err_code(r->e);
         int ret = 0;
         yaml_event_type_t type = ev.type;
         if (type == YAML_DOCUMENT_START_EVENT && root)
@@ -233,7 +233,7 @@ static int read_stream(struct reader *r, struct yaml_node **out)
         if (!root || yaml_is_null(root))
             root = node_create(r, YAML_MAPPING, mark);
         *out = root;
-        return root ? 0 : -(int)r->e->kind;
+        return root ? 0 : err_code(r->e);
     }
 }
 
@@ -334,7 +334,7 @@ static int fail_unknown(struct err *e, const struct yaml_node *n, const char *pa
         err_hint(e, "did you mean '%s'?", near);
     else
         err_hint(e, "known here: %s", buf_str(&names));
-    return -(int)e->kind;
+    return err_code(e);
 }
 
 static int check_node(const struct yaml_node *n, const cyaml_schema_value_t *schema, struct buf *path, struct err *e);
@@ -343,7 +343,7 @@ static int check_mapping(const struct yaml_node *n, const cyaml_schema_field_t *
 {
     if (n->kind != YAML_MAPPING) {
         yaml_fail(e, n, buf_str(path), "expected `key: value` lines below it");
-        return -(int)e->kind;
+        return err_code(e);
     }
     size_t before = path->n;
     for (const struct yaml_node *c = n->child; c; c = c->next) {
@@ -354,14 +354,14 @@ static int check_mapping(const struct yaml_node *n, const cyaml_schema_field_t *
         if (!f->key)
             return fail_unknown(e, c, buf_str(path), fields);
         if (!yaml_is_null(c) && check_node(c, &f->value, path, e) < 0)
-            return -(int)e->kind;
+            return err_code(e);
         buf_truncate(path, before);
     }
     for (const cyaml_schema_field_t *f = fields; f->key; f++)
         if (!(f->value.flags & CYAML_FLAG_OPTIONAL) && !yaml_get(n, f->key)) {
             yaml_fail(e, n, buf_str(path), "'%s' is missing", f->key);
             err_hint(e, "add a line `%s: ...`", f->key);
-            return -(int)e->kind;
+            return err_code(e);
         }
     return 0;
 }
@@ -371,13 +371,13 @@ static int check_sequence(const struct yaml_node *n, const cyaml_schema_value_t 
     if (n->kind != YAML_SEQUENCE) {
         yaml_fail(e, n, buf_str(path), "expected a list");
         err_hint(e, "write `[a, b]`, or one `- item` a line");
-        return -(int)e->kind;
+        return err_code(e);
     }
     size_t before = path->n, count = 0;
     for (const struct yaml_node *c = n->child; c; c = c->next) {
         buf_addf(path, "[%zu]", count++);
         if (check_node(c, schema->sequence.entry, path, e) < 0)
-            return -(int)e->kind;
+            return err_code(e);
         buf_truncate(path, before);
     }
     if (count < schema->sequence.min || count > schema->sequence.max)
@@ -420,7 +420,7 @@ static int check_node(const struct yaml_node *n, const cyaml_schema_value_t *sch
         return check_sequence(n, schema, path, e);
     if (n->kind != YAML_SCALAR) {
         yaml_fail(e, n, at, "expected one value, got a %s", n->kind == YAML_MAPPING ? "mapping" : "list");
-        return -(int)e->kind;
+        return err_code(e);
     }
     struct err why = ERR_INIT;
     double f;
@@ -508,7 +508,7 @@ int yaml_load(const char *name, struct span text, const cyaml_schema_value_t *sc
     AUTO(arena) struct arena a = ARENA_INIT((size_t)64 << 20);
     struct yaml_node *root;
     if (yaml_parse(name, text, &a, &root, e) < 0 || yaml_check(root, schema, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     return yaml_bind(root, schema, out, e);
 }
 

@@ -224,7 +224,7 @@ static void read_cards(const char *root, struct hardware *h)
     (void)snprintf(path, sizeof path, "%s/sys/class/drm", root);
     DIR *d = opendir(path);
     const struct dirent *entry;
-    while (d && n < COUNT_OF(names) && (entry = readdir(d))) /* "card0", not "card0-DP-1" or "renderD128" */
+    while (d && n < COUNT_OF(names) && (entry = readdir(d))) /* "card0", not "card0-DP-1" or "renderD128" */ /* NOLINT(concurrency-mt-unsafe): own stream */
         if (strncmp(entry->d_name, "card", 4) == 0 && !strchr(entry->d_name, '-') && (names[n] = strdup(entry->d_name)))
             n++;
     if (d)

@@ -200,7 +200,8 @@ int models_import(struct models *s, const char *reference, const char *name, cha
         struct span base = span_of(path_base(reference));
         if (span_ends(base, ".gguf"))
             base.n -= 5;
-        name = own = span_dup(base);
+        own = span_dup(base);
+        name = own;
         if (!name)
             return err_set(e, ERR_NOMEM, "out of memory");
     }
@@ -246,7 +247,7 @@ int models_each(struct models *s, int (*fn)(void *ctx, const struct models_item 
     if (!d)
         return err_sys(e, "cannot read '%s'", s->dir);
     const struct dirent *entry;
-    while (n < MODELS_MAX && (entry = readdir(d))) {
+    while (n < MODELS_MAX && (entry = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
         struct span name = span_of(entry->d_name);
         if (!span_ends(name, ".gguf") || name.p[0] == '.')
             continue;

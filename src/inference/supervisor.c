@@ -276,7 +276,7 @@ static void rotate_log(const struct start *s)
     char old[SOCKET_PATH_MAX + 40];
     (void)snprintf(old, sizeof old, "%s.1", s->log);
     if (stat(s->log, &st) == 0 && st.st_size > LOG_MAX && rename(s->log, old) < 0)
-        log_info("cannot rename %s: %s", s->log, strerror(errno));
+        log_info("cannot rename %s: %s", s->log, strerror(errno)); /* NOLINT(concurrency-mt-unsafe): glibc's is safe */
 }
 
 /* What models may take now: what is free, less a seventh of the machine's for the builds and tests that an agent runs. */
@@ -348,7 +348,7 @@ static int make_room(struct start *s, struct err *e)
         return err_sys(e, "cannot read '%s'", s->dir);
     int rc = 0;
     const struct dirent *entry;
-    while (rc == 0 && (entry = readdir(d))) {
+    while (rc == 0 && (entry = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
         char sock[SOCKET_PATH_MAX + 300];
         (void)snprintf(sock, sizeof sock, "%s/%s", s->dir, entry->d_name);
         if (strlen(entry->d_name) < SOCKET_NAME_MAX && span_starts(span_of(entry->d_name), "e-") &&
@@ -372,7 +372,7 @@ static const char *const *engine_env(void)
     } pass[] = { { "PATH", path, sizeof path }, { "HOME", home, sizeof home }, { "TMPDIR", tmp, sizeof tmp },
                  { "LD_LIBRARY_PATH", lib, sizeof lib } };
     for (size_t i = 0; i < COUNT_OF(pass); i++) {
-        const char *v = getenv(pass[i].name);
+        const char *v = getenv(pass[i].name); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
         if (v && (size_t)snprintf(pass[i].store, pass[i].size, "%s=%s", pass[i].name, v) < pass[i].size)
             env[n++] = pass[i].store;
     }
@@ -589,10 +589,11 @@ int engine_ensure(struct loop *loop, const struct config *cfg, const char *model
     AUTO(ptr) char *own = NULL;
     if (!model)
         model = v->model;
-    if (!model)
-        model = own = engine_pilot(e);
-    else if (!strchr(model, '/') && access(model, F_OK) < 0)
-        model = own = stored_model(cfg, model, e);
+    bool stored = model && !strchr(model, '/') && access(model, F_OK) < 0;
+    if (!model || stored) {
+        own = stored ? stored_model(cfg, model, e) : engine_pilot(e);
+        model = own;
+    }
     if (!model)
         return -e->kind;
     AUTO(ptr) char *dir = path_join(config_state_dir(cfg), "engine");

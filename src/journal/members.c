@@ -52,7 +52,7 @@ static bool scan_string(struct scan *s)
             if (s->end - s->p < 5 || !is_hex(s->p[1]) || !is_hex(s->p[2]) || !is_hex(s->p[3]) || !is_hex(s->p[4]))
                 return fail(s, "a \\u escape is malformed");
             s->p += 4;
-        } else if (!memchr("\"\\/bfnrt", *s->p, 8)) {
+        } else if (!memchr("\"\\/bfnrt", *s->p, 8)) { /* NOLINT(bugprone-not-null-terminated-result): eight letters, not the end */
             return fail(s, "an escape is unknown");
         }
     }

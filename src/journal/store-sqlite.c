@@ -155,7 +155,7 @@ static int fail(struct store *s, struct err *e, const char *doing)
         break;
     }
     e->sys = sys;
-    return -(int)e->kind;
+    return err_code(e);
 }
 
 /* --- prepared statements, kept; a second user of one (a reader inside a reader) gets its own --- */
@@ -257,14 +257,14 @@ static int check_version(struct store *s, int64_t version, struct err *e)
     err_set(e, ERR_UNSUPPORTED, "journal '%s' has format %lld; this stead knows formats up to %d", s->path,
             (long long)version, SCHEMA_VERSION);
     err_hint(e, "a newer stead wrote it: update stead, or set STEAD_STATE_DIR to another directory");
-    return -(int)e->kind;
+    return err_code(e);
 }
 
 /* Forward, in one transaction, whoever comes first; never back. */
 static int migrate(struct store *s, struct err *e)
 {
     if (run(s, ST_BEGIN, "cannot update the journal", e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     int64_t version = 0;
     int ret = pragma_i64(s, "PRAGMA user_version", &version, e);
     if (ret == 0)
@@ -291,12 +291,12 @@ static int identify(struct store *s, int64_t *version, struct err *e)
     int64_t id = 0, tables = 0;
     if (pragma_i64(s, "PRAGMA user_version", version, e) < 0 || pragma_i64(s, "PRAGMA application_id", &id, e) < 0 ||
         pragma_i64(s, "SELECT count(*) FROM sqlite_master", &tables, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     if (id == APPLICATION_ID || (id == 0 && tables == 0 && *version == 0))
         return check_version(s, *version, e);
     err_set(e, ERR_INPUT, "'%s' is an SQLite database of another program, not a stead journal", s->path);
     err_hint(e, "set STEAD_STATE_DIR to a directory of its own");
-    return -(int)e->kind;
+    return err_code(e);
 }
 
 static int on_commit(void *ctx, sqlite3 *db, const char *name, int pages)
@@ -321,7 +321,7 @@ static int make_file(const char *path, struct err *e)
     if (fd < 0) {
         err_sys(e, "cannot create journal '%s'", path);
         err_hint(e, "make its directory writable for you, or set STEAD_STATE_DIR to a directory that is");
-        return -(int)e->kind;
+        return err_code(e);
     }
     return 0;
 }
@@ -335,7 +335,7 @@ static int open_db(struct store *s, unsigned flags, struct err *e)
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, JOURNAL_BUSY_MS);
     if (identify(s, &version, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     if (!flags) {
         if (version == SCHEMA_VERSION)
             return exec(s, "PRAGMA query_only=1; PRAGMA mmap_size=268435456", "cannot open the journal", e);
@@ -343,7 +343,7 @@ static int open_db(struct store *s, unsigned flags, struct err *e)
         sqlite3_close(TAKE(s->db));
         struct store *w;
         if (store_open(s->path, JOURNAL_WRITE, &w, e) < 0)
-            return -(int)e->kind;
+            return err_code(e);
         store_close(w);
         if (sqlite3_open_v2(s->path, &s->db, mode | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
             return fail(s, e, "cannot open the journal");
@@ -353,13 +353,13 @@ static int open_db(struct store *s, unsigned flags, struct err *e)
     if (sqlite3_db_readonly(s->db, "main") == 1) {
         err_set(e, ERR_DENIED, "cannot write the journal '%s': the file is read-only", s->path);
         err_hint(e, "make it writable for you, or set STEAD_STATE_DIR to a directory that is");
-        return -(int)e->kind;
+        return err_code(e);
     }
     /* synchronous=NORMAL: see "What is safe when" in docs/design/journal.md. */
     if (set_wal(s, e) < 0 || exec(s, "PRAGMA synchronous=NORMAL", "cannot open the journal", e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     if (version < SCHEMA_VERSION && migrate(s, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     s->writable = true;
     sqlite3_wal_hook(s->db, on_commit, s); /* in place of checkpoints inside a commit */
     return 0;
@@ -368,12 +368,12 @@ static int open_db(struct store *s, unsigned flags, struct err *e)
 int store_open(const char *path, unsigned flags, struct store **out, struct err *e)
 {
     if ((flags & JOURNAL_CREATE) && make_file(path, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     struct stat st;
     if (stat(path, &st) < 0 && errno == ENOENT) {
         err_set(e, ERR_NOT_FOUND, "there is no journal at '%s' yet", path);
         err_hint(e, "it is made by the first `stead run`");
-        return -(int)e->kind;
+        return err_code(e);
     }
     struct store *s = calloc(1, sizeof *s);
     if (!s)
@@ -388,7 +388,7 @@ int store_open(const char *path, unsigned flags, struct store **out, struct err 
     }
     if (open_db(s, flags, e) < 0) {
         store_close(s);
-        return -(int)e->kind;
+        return err_code(e);
     }
     *out = s;
     return 0;
@@ -414,7 +414,7 @@ int store_begin(struct store *s, struct err *e)
     if (!s->writable)
         return err_set(e, ERR_INTERNAL, "journal '%s' was opened for reading", s->path);
     if (run(s, ST_BEGIN, "cannot write the journal", e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     s->begun = true;
     return 0;
 }
@@ -427,7 +427,7 @@ int store_commit(struct store *s, struct err *e)
     struct err ignored = ERR_INIT;
     if (!sqlite3_get_autocommit(s->db))
         (void)run(s, ST_ROLLBACK, "cannot roll back", &ignored);
-    return -(int)e->kind;
+    return err_code(e);
 }
 
 void store_rollback(struct store *s)
@@ -443,7 +443,7 @@ int store_sync(struct store *s, struct err *e)
 {
     /* In WAL mode a commit under FULL syncs the log, and with it everything before. */
     if (run(s, ST_SYNC_FULL, "cannot sync the journal", e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     struct span now = SPAN("");
     int ret = store_state_put(s, "synced", now, clock_unix_ms(), e);
     struct err ignored = ERR_INIT;
@@ -520,10 +520,10 @@ static int insert_fact(struct store *s, int64_t n, const struct journal_event *e
 
 int store_append(struct store *s, struct journal_event *ev, struct span fact, struct err *e)
 {
-    int64_t n;
+    int64_t n = 0;
     bool own = !s->begun;
     if (own && store_begin(s, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     int ret = session_row(s, ev->session, &n, e);
     if (ret == 0)
         ret = insert_event(s, n, ev, e);
@@ -574,9 +574,9 @@ static int read_row(void *ctx, sqlite3_stmt *st)
 
 int store_read(struct store *s, const char *session, int64_t after_seq, journal_event_fn fn, void *ctx, struct err *e)
 {
-    int64_t n;
+    int64_t n = 0;
     if (session_row(s, session, &n, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     sqlite3_stmt *st = take(s, ST_READ);
     if (!st)
         return fail(s, e, "cannot read the journal");
@@ -588,9 +588,9 @@ int store_read(struct store *s, const char *session, int64_t after_seq, journal_
 
 int store_last(struct store *s, const char *session, const char *type, struct buf *out, int64_t *seq, struct err *e)
 {
-    int64_t n;
+    int64_t n = 0;
     if (session_row(s, session, &n, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     sqlite3_stmt *st = take(s, ST_LAST);
     if (!st)
         return fail(s, e, "cannot read the journal");
@@ -601,7 +601,7 @@ int store_last(struct store *s, const char *session, const char *type, struct bu
         buf_add_span(out, column_span(st, 0));
         if (seq)
             *seq = sqlite3_column_int64(st, 1);
-        ret = buf_check(out, e) < 0 ? -(int)e->kind : 1;
+        ret = buf_check(out, e) < 0 ? err_code(e) : 1;
     } else if (rc != SQLITE_DONE) {
         ret = fail(s, e, "cannot read the journal");
     }
@@ -832,7 +832,7 @@ static int blob_row(struct store *s, const char *hash, sqlite3_stmt *st, size_t 
         return err_set(e, ERR_LIMIT, "blob %.12s has %lld bytes; at most %zu are wanted", hash, (long long)size, limit);
     if (sqlite3_column_type(st, 1) == SQLITE_NULL) {
         AUTO(ptr) char *path = blob_path(s, hash, false, e);
-        return path ? file_read(path, limit, out, e) : -(int)e->kind;
+        return path ? file_read(path, limit, out, e) : err_code(e);
     }
     buf_add(out, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
     return buf_check(out, e);
@@ -846,7 +846,7 @@ int store_blob_get(struct store *s, const char *hash, size_t limit, struct buf *
     bind_text(st, 1, hash);
     int rc = sqlite3_step(st), ret;
     if (rc == SQLITE_ROW)
-        ret = blob_row(s, hash, st, limit, out, e) < 0 ? -(int)e->kind : 0;
+        ret = blob_row(s, hash, st, limit, out, e) < 0 ? err_code(e) : 0;
     else if (rc == SQLITE_DONE)
         ret = err_set(e, ERR_NOT_FOUND, "there is no blob %.12s in the journal", hash);
     else
@@ -890,7 +890,7 @@ int store_state_get(struct store *s, const char *key, struct buf *out, struct er
     int rc = sqlite3_step(st), ret = 0;
     if (rc == SQLITE_ROW) {
         buf_add(out, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
-        ret = buf_check(out, e) < 0 ? -(int)e->kind : 1;
+        ret = buf_check(out, e) < 0 ? err_code(e) : 1;
     } else if (rc != SQLITE_DONE) {
         ret = fail(s, e, "cannot read the journal");
     }

@@ -30,7 +30,7 @@ int store_last(struct store *s, const char *session, const char *type, struct bu
 int store_facts(struct store *s, int64_t since_ms, int64_t until_ms, int64_t after_id, journal_event_fn fn, void *ctx,
                 struct err *e);
 
-int store_session_put(struct store *s, const struct journal_session *session, struct err *e) WARN_UNUSED;
+int store_session_put(struct store *s, const struct journal_session *x, struct err *e) WARN_UNUSED;
 /* `first_task` and `last_result` are the members of those events or "". id: exact or prefix, NULL: all. */
 typedef int (*store_session_fn)(void *ctx, struct journal_session *session, struct span first_task, struct span last_result);
 int store_sessions(struct store *s, const char *id, const char *workspace, size_t limit, store_session_fn fn, void *ctx,

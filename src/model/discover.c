@@ -23,7 +23,7 @@ static const struct {
 static const char *env_get(const struct discover_options *o, const char *name)
 {
     if (!o->env)
-        return getenv(name);
+        return getenv(name); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     size_t n = strlen(name);
     for (size_t i = 0; o->env[i]; i++)
         if (!strncmp(o->env[i], name, n) && o->env[i][n] == '=')

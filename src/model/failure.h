@@ -34,6 +34,6 @@ void failure_context_numbers(struct span text, int64_t *n_prompt, int64_t *n_ctx
 void failure_sentence(enum model_error k, const char *endpoint, char *out, size_t size);
 
 /* Fill e and the reply's failure. */
-int failure_set(struct reply *r, enum model_error k, const char *endpoint, struct span words, struct err *e);
+int failure_set(struct reply *r, enum model_error k, const char *endpoint, struct span said, struct err *e);
 
 #endif

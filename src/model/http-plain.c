@@ -481,7 +481,7 @@ static int take_idle(struct plain_http *h)
 static void begin(struct plain_transfer *t)
 {
     struct plain_http *h = (struct plain_http *)t->base.http;
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = { .ss_family = AF_UNSPEC }; /* no address: socket() refuses it */
     socklen_t n = 0;
     t->fd = t->connections++ ? -1 : take_idle(h);
     t->kept = t->connected = t->fd >= 0;

@@ -9,6 +9,6 @@
 #include "base/buf.h"
 
 /* Append `line` (clean) with styles; `path` picks the comment marker; `base` is set again after each piece. */
-void highlight_line(const char *path, struct span line, const char *base, struct buf *out);
+void highlight_line(const char *path, struct span s, const char *base, struct buf *out);
 
 #endif

@@ -230,7 +230,7 @@ static const char *too_small(const struct check_context *x, const struct route_c
     if (!need || !c->context_tokens || need + CONTEXT_HEADROOM <= c->context_tokens)
         return NULL;
     const char *s = arena_printf(x->arena, "its context of %lld tokens is too small: about %lld are needed",
-                                 (long long)c->context_tokens, (long long)(need + CONTEXT_HEADROOM));
+                                 (long long)c->context_tokens, (long long)need + CONTEXT_HEADROOM);
     return s ? s : "its context is too small";
 }
 

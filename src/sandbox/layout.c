@@ -208,7 +208,7 @@ int identity_of(const char *workspace, struct identity *out, struct err *e)
     char space[4096];
     if (out->disk_uid) /* whose number it is on this machine; root's has no name inside */
         (void)getpwuid_r(out->disk_uid, &pw, space, sizeof space, &found);
-    const char *home = getenv("HOME");
+    const char *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     if (!home || home[0] != '/' || !home[1])
         home = found ? found->pw_dir : "/home/user";
     (void)snprintf(out->name, sizeof out->name, "%s", found ? found->pw_name : "user");
@@ -663,7 +663,7 @@ int layout_environment(const struct sandbox_spec *spec, const struct identity *i
     size_t n = 0;
     if (!rows)
         return err_set(e, ERR_NOMEM, "out of memory");
-    const char *path = getenv("PATH");
+    const char *path = getenv("PATH"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     env_set(a, rows, &n, MAX, arena_printf(a, "PATH=%s", path && *path ? path : "/usr/local/bin:/usr/bin:/bin"));
     env_set(a, rows, &n, MAX, arena_printf(a, "HOME=%s", id->home));
     env_set(a, rows, &n, MAX, arena_printf(a, "USER=%s", id->name));
@@ -671,15 +671,19 @@ int layout_environment(const struct sandbox_spec *spec, const struct identity *i
     env_set(a, rows, &n, MAX, "SHELL=/bin/sh");
     env_set(a, rows, &n, MAX, "TMPDIR=/tmp");
     env_set(a, rows, &n, MAX, "STEAD_SANDBOX=1");
-    for (size_t i = 0; i < COUNT_OF(env_names); i++)
-        if (getenv(env_names[i]))
-            env_set(a, rows, &n, MAX, arena_printf(a, "%s=%s", env_names[i], getenv(env_names[i])));
+    for (size_t i = 0; i < COUNT_OF(env_names); i++) {
+        const char *value = getenv(env_names[i]); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
+        if (value)
+            env_set(a, rows, &n, MAX, arena_printf(a, "%s=%s", env_names[i], value));
+    }
     for (char **s = environ; s && *s; s++)
         if (strncmp(*s, "LC_", 3) == 0)
             env_set(a, rows, &n, MAX, arena_strdup(a, *s));
-    for (const char *const *s = spec->env_keep; s && *s; s++)
-        if (getenv(*s))
-            env_set(a, rows, &n, MAX, arena_printf(a, "%s=%s", *s, getenv(*s)));
+    for (const char *const *s = spec->env_keep; s && *s; s++) {
+        const char *value = getenv(*s); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
+        if (value)
+            env_set(a, rows, &n, MAX, arena_printf(a, "%s=%s", *s, value));
+    }
     for (const char *const *s = spec->env; s && *s; s++)
         env_set(a, rows, &n, MAX, arena_strdup(a, *s));
     *out = rows;

@@ -261,7 +261,7 @@ int native_spawn(const struct identity *id, struct started *out, int *userns, st
     struct child_args c = { go_read, theirs, helper, null, id->inside_uid, id->inside_gid, id->mapped };
     sigset_t all, old;
     (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &old); /* no handler of ours may run in the clone */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of ours may run in the clone */
     unsigned long flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
                           CLONE_PIDFD | SIGCHLD;
     pid_t pid = (pid_t)syscall(SYS_clone, flags, NULL, &pidfd, NULL, 0);
@@ -271,7 +271,7 @@ int native_spawn(const struct identity *id, struct started *out, int *userns, st
         child_run(&c);
     }
     int sys = errno;
-    (void)sigprocmask(SIG_SETMASK, &old, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (pid < 0) {
         errno = sys;
         err_sys(e, "no isolation here: the kernel refuses new namespaces");

@@ -176,7 +176,7 @@ static inline void sandbox_job_auto(struct sandbox_job **j)
 }
 
 /* Background jobs: state of one (0 running, 1 ended with *r filled), and ending one with everything in its group. */
-int sandbox_background(struct sandbox *sb, int64_t job, struct sandbox_result *r, struct err *e) WARN_UNUSED;
+int sandbox_background(struct sandbox *sb, int64_t job, struct sandbox_result *out, struct err *e) WARN_UNUSED;
 int sandbox_kill(struct sandbox *sb, int64_t job, struct err *e) WARN_UNUSED;
 /* Stop and continue every process inside, to read what it wrote (change_read). */
 int sandbox_pause(struct sandbox *sb, struct err *e) WARN_UNUSED;

@@ -53,11 +53,12 @@ int event_task(struct task *t, struct span text, struct err *e)
 int event_route(struct task *t, struct err *e)
 {
     const struct route *r = &t->route;
-    const struct route_candidate *c = r->choice >= 0 ? &t->candidates[r->choice] : NULL;
+    bool chosen = r->choice >= 0;
+    const struct route_candidate *c = chosen ? &t->candidates[r->choice] : NULL;
     struct buf b = BUF_INIT(1 << 20);
-    add_text(&b, "endpoint", c ? c->name : NULL);
-    add_text(&b, "model", t->endpoint ? t->endpoint->model : c ? c->model : NULL);
-    add_bool(&b, "local", c && c->local);
+    add_text(&b, "endpoint", chosen ? c->name : NULL);
+    add_text(&b, "model", t->endpoint ? t->endpoint->model : chosen ? c->model : NULL);
+    add_bool(&b, "local", chosen && c->local);
     add_name(&b, "reasons");
     buf_addc(&b, '[');
     for (size_t i = 0; i < r->reasons.len; i++) {

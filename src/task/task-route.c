@@ -78,7 +78,7 @@ static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
     bool embedded = wanted && strcmp(wanted, "embedded") == 0;
     struct endpoint_spec *specs = arena_array(&t->arena, v->nendpoints + 1, sizeof *specs);
     t->candidates = arena_array(&t->arena, most, sizeof *t->candidates);
-    t->candidate_endpoints = arena_array(&t->arena, most, sizeof *t->candidate_endpoints);
+    t->candidate_endpoints = arena_array(&t->arena, most, sizeof *t->candidate_endpoints); /* NOLINT(bugprone-sizeof-expression): an array of pointers */
     t->breakers = arena_array(&t->arena, most, sizeof *t->breakers);
     if (!specs || !t->candidates || !t->candidate_endpoints || !t->breakers)
         return err_set(e, ERR_NOMEM, "looking for endpoints: out of memory");

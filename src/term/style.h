@@ -22,7 +22,7 @@ enum style {
     STYLES
 };
 
-void style_set(bool on);
+void style_set(bool enable);
 bool style_on(void);
 const char *style(enum style s); /* an SGR sequence, or "" when styles are off */
 

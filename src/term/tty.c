@@ -33,7 +33,7 @@ static void write_direct(const char *p, size_t n)
 {
     while (n) {
         ssize_t w = write(STDOUT_FILENO, p, n);
-        if (w < 0 && errno == EINTR)
+        if (w < 0 && errno == EINTR) /* NOLINT(bugprone-signal-handler): its location is fixed for the thread */
             continue;
         if (w <= 0)
             return;

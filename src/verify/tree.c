@@ -87,7 +87,7 @@ struct strings tree_list(const struct tree *t, const char *dir, struct arena *ar
                 close(fd);
             continue;
         }
-        for (struct dirent *f; n < TREE_NAMES && (f = readdir(d));) {
+        for (struct dirent *f; n < TREE_NAMES && (f = readdir(d));) { /* NOLINT(concurrency-mt-unsafe): own stream */
             if (!strcmp(f->d_name, ".") || !strcmp(f->d_name, ".."))
                 continue;
             if (!array_grow((void **)&names, &cap, n, 1, sizeof *names))

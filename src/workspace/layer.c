@@ -356,7 +356,7 @@ static int choose_root(struct layer *l, enum layer_kind wanted, struct err *e)
     char why[160] = "";
     l->kind = wanted;
     if (wanted == LAYER_AUTO || wanted == LAYER_DISK) {
-        const char *const places[] = { l->dir, getenv("XDG_RUNTIME_DIR"), "/var/tmp", "/dev/shm" };
+        const char *const places[] = { l->dir, getenv("XDG_RUNTIME_DIR"), "/var/tmp", "/dev/shm" }; /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
         for (size_t i = 0; i < COUNT_OF(places); i++) {
             char reason[160];
             if (!places[i] || places[i][0] != '/' || !layer_disk_supported(places[i], reason)) {

@@ -1,16 +1,18 @@
 #!/bin/sh
-# tidy.sh BUILD_DIR: clang-tidy on src/ with the checks of .clang-tidy; any warning fails.
+# tidy.sh BUILD_DIR: clang-tidy with the checks of .clang-tidy on each file of src/ that BUILD_DIR compiles; any
+# finding fails. Ends with the count.
 set -eu
 dir=$1
 cd "$(dirname "$0")/../.."
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-git ls-files 'src/*.c' | xargs -P "$(nproc)" -n 4 clang-tidy -p "$dir" --quiet > "$log" 2> /dev/null || true
-if grep -E ': (warning|error):' "$log" | sort -u > "$log.found"; test -s "$log.found"; then
-    cat "$log.found"
-    echo "tidy: $(wc -l < "$log.found") findings"
-    rm -f "$log.found"
-    exit 1
-fi
-rm -f "$log.found"
-echo "tidy: nothing found"
+test -f "$dir/compile_commands.json" || { echo "tidy: $dir is no build directory; make one with \`meson setup $dir\`" >&2; exit 2; }
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+git ls-files 'src/*.c' | while read -r f; do
+    ! grep -qF "/$f\"" "$dir/compile_commands.json" || echo "$f"
+done > "$log/files"
+# A file a process, the largest first, so that no core waits for another's.
+xargs ls -S < "$log/files" | xargs -P "$(nproc)" -n 1 clang-tidy -p "$dir" --quiet > "$log/out" 2> /dev/null || true
+grep -E ': (warning|error):' "$log/out" | sort -u > "$log/found" || true
+cat "$log/found"
+echo "tidy: $(wc -l < "$log/found") findings in $(wc -l < "$log/files") files"
+test ! -s "$log/found"

@@ -141,9 +141,9 @@ static int read_stops(struct exchange *x, struct err *e)
 {
     const json_t *stop = x->body.stop;
     size_t n = 0;
-    if (stop && json_is_string(stop)) {
+    if (json_is_string(stop)) {
         x->stops[n++] = json_string_value(stop);
-    } else if (stop && json_is_array(stop)) {
+    } else if (json_is_array(stop)) {
         size_t i;
         const json_t *one;
         json_array_foreach(stop, i, one) {
@@ -172,7 +172,7 @@ static int read_stops(struct exchange *x, struct err *e)
 static int read_tools(struct exchange *x, struct chat_request *r, struct err *e)
 {
     const struct chat_body *b = &x->body;
-    json_t *tools = b->tools && json_is_array(b->tools) && json_array_size(b->tools) ? b->tools : NULL;
+    json_t *tools = json_is_array(b->tools) && json_array_size(b->tools) ? b->tools : NULL;
     const char *choice = b->tool_choice ? json_string_value(b->tool_choice) : NULL;
     if (choice) {
         if (strcmp(choice, "required") == 0)
@@ -181,7 +181,7 @@ static int read_tools(struct exchange *x, struct chat_request *r, struct err *e)
             r->tool_choice = CHAT_TOOL_NONE;
         else if (strcmp(choice, "auto") != 0)
             return err_set(e, ERR_INPUT, "tool_choice: expected auto, required, none or a function, got '%.40s'", choice);
-    } else if (b->tool_choice && json_is_object(b->tool_choice)) {
+    } else if (json_is_object(b->tool_choice)) {
         const char *name = json_string_value(json_object_get(json_object_get(b->tool_choice, "function"), "name"));
         json_t *found = NULL;
         size_t i;
@@ -244,7 +244,7 @@ static int read_format(struct exchange *x, struct chat_request *r, struct err *e
 static int read_template_args(struct exchange *x, struct chat_request *r, struct err *e)
 {
     const struct chat_body *b = &x->body;
-    AUTO(json) json_t *args = b->template_args && json_is_object(b->template_args) ? json_copy(b->template_args)
+    AUTO(json) json_t *args = json_is_object(b->template_args) ? json_copy(b->template_args)
                                                                                   : json_object();
     const json_t *thinking = json_object_get(args, "enable_thinking");
     if (json_is_boolean(thinking))

@@ -115,7 +115,7 @@ static int read_options(struct engine *g, int argc, char **argv, struct err *e)
 {
     struct worker_options *w = &g->worker_options;
     int verbose = 0, c, rc = 0;
-    while (rc == 0 && (c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
+    while (rc == 0 && (c = getopt_long(argc, argv, "v", options, NULL)) != -1) { /* NOLINT(concurrency-mt-unsafe): before any thread */
         switch (c) {
         case 'v': log_set_level(++verbose > 1 ? LOG_DEBUG : LOG_INFO); break;
         case OPT_MODEL: w->model = optarg; break;
@@ -345,7 +345,7 @@ int main(int argc, char **argv)
             return 0; /* it ended before we could say so */
     }
     if (g.log && log_open_file(g.log) < 0) {
-        (void)fprintf(stderr, "stead-engine: cannot open the log '%s': %s\n", g.log, strerror(errno));
+        (void)fprintf(stderr, "stead-engine: cannot open the log '%s': %s\n", g.log, strerror(errno)); /* NOLINT(concurrency-mt-unsafe): glibc's is safe */
         return 1;
     }
 

@@ -11,7 +11,7 @@ static int plan(struct llama_model *model, const struct worker_options *o, struc
 {
     struct llama_context *ctx;
     if (load_context(model, o, NULL, NULL, &ctx, e) < 0)
-        return -e->kind;
+        return err_code(e);
     int rc = chat_memory_read(ctx, out, e);
     llama_free(ctx);
     return rc;
@@ -23,10 +23,10 @@ static int measure_one(struct llama_model *model, const struct worker_options *o
     struct chat_memory m, all;
     one.ctx_tokens = (int32_t)ctx_tokens;
     if (plan(model, &one, &m, e) < 0)
-        return -e->kind;
+        return err_code(e);
     one.all_outputs = true;
     if (plan(model, &one, &all, e) < 0)
-        return -e->kind;
+        return err_code(e);
     /* a row of logits a sequence is reserved at first (llama-context.cpp, output_reserve) */
     long long output = (long long)o->slots * llama_vocab_n_tokens(llama_model_get_vocab(model)) * (long long)sizeof(float);
     (void)printf("{\"ctx_tokens\":%lld,\"slots\":%d,\"weights\":%llu,\"repacked\":%llu,\"context\":%llu,\"compute\":%llu,"
@@ -43,7 +43,7 @@ int measure(const struct worker_options *o, const char *contexts, struct err *e)
     struct llama_model *model;
     struct load_params p = { .no_alloc = true };
     if (load_model(o, &p, &model, e) < 0)
-        return -e->kind;
+        return err_code(e);
     struct span rest = span_of(contexts), one;
     int rc = 0;
     for (int n = 0; rc == 0 && n < MEASURE_MAX && span_split(&rest, ',', &one); n++) {

@@ -56,7 +56,7 @@ bool sequences_choose(const struct sequences *all, const int32_t *prompt, size_t
         if (all->items[wanted].busy)
             return false;
         c.seq = wanted;
-    } else if (best >= 0 && best_keep >= all->items[best].prompt_n) {
+    } else if (best >= 0 && best_keep >= all->items[best].prompt_n) { /* NOLINT(bugprone-branch-clone): two reasons */
         c.seq = best; /* everything that its last request sent is there again: the same conversation, grown */
     } else if (best >= 0 && !all->can_copy && best_keep >= SEQUENCES_COPY_MIN && all->items[oldest].n > 0) {
         c.seq = best; /* no copying, and nothing is free: rather lose one reply than two conversations */

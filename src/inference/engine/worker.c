@@ -243,7 +243,7 @@ int worker_create(struct loop *loop, const struct worker_options *options, const
     int rc = w->runs && w->seqs.items ? pthread_create(&w->thread, NULL, worker_main, w) : ENOMEM;
     if (rc) {
         worker_destroy(w);
-        return err_set(e, ERR_NOMEM, "cannot start the inference thread: %s", strerror(rc));
+        return err_set(e, ERR_NOMEM, "cannot start the inference thread: %s", strerror(rc)); /* NOLINT(concurrency-mt-unsafe): glibc's is safe */
     }
     w->started = true;
     *out = w;

@@ -411,7 +411,7 @@ static void list_dir(int dir, const char *path, size_t skip, const struct ignore
         ignore_load(&own, dir, ".gitignore");
     struct dirent *de;
     char full[PATH_MAX * 2];
-    while ((de = readdir(d))) {
+    while ((de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
         const char *name = de->d_name;
         if (!strcmp(name, ".") || !strcmp(name, ".."))
             continue;

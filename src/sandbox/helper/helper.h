@@ -65,7 +65,7 @@ extern struct helper H;
 int64_t now_ms(void);
 void reply(uint32_t id, uint16_t type, int64_t a, int64_t b, int64_t c, const void *data, size_t n, int fd);
 void reply_fail(uint32_t id, int sys, int64_t b, const char *what, const char *object);
-void die(const char *what, const char *object); /* before READY: report and end */
+_Noreturn void die(const char *what, const char *object); /* before READY: report and end */
 size_t text_join(char *out, size_t size, const char *const *parts); /* cut to size, NUL-terminated */
 void text_i64(char out[24], int64_t v);
 int read_payload_path(const char *payload, size_t n, const char **path);

@@ -149,7 +149,7 @@ static void child(const struct command *c, int in, int out, int err, int fail, i
     for (int s = 1; s < NSIG; s++)
         (void)signal(s, SIG_DFL);
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     /* Order: dup2 closes what may be a source of the next, so all go above 9 first. */
     in = fcntl(in, F_DUPFD, 10);
     out = fcntl(out, F_DUPFD, 10);

@@ -379,7 +379,7 @@ static void init(void)
     sigset_t set;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGCHLD);
-    (void)sigprocmask(SIG_SETMASK, &set, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &set, NULL);
     H.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     H.null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (H.signals < 0 || H.null < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, H.pass) < 0)

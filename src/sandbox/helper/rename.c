@@ -177,7 +177,7 @@ static int move_content(int from, int to, int depth)
     }
     struct dirent *de;
     int r = 0;
-    while (r == 0 && (de = readdir(d))) {
+    while (r == 0 && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
         if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
             continue;
         r = renameat(dirfd(d), de->d_name, to, de->d_name);

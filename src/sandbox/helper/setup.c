@@ -403,7 +403,7 @@ static int64_t tree_bytes(int fd, int depth)
     }
     int64_t sum = 0;
     struct dirent *de;
-    while ((de = readdir(d))) {
+    while ((de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
         struct stat st;
         if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;

@@ -16,7 +16,7 @@ static struct privacy_result check(const struct privacy_input *in, struct buf *o
 {
     struct err e = ERR_INIT;
     AUTO(privacy) struct privacy *p = NULL;
-    struct privacy_result r;
+    struct privacy_result r = { 0 };
     if (privacy_create(&values, &p, &e) < 0 || privacy_check(p, in, a, out, &r, &e) < 0)
         fail_msg("%s", e.text);
     return r;

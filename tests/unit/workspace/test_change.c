@@ -155,7 +155,7 @@ static void hostile_entries__are_refused_with_a_note(void **state)
     world_init(&w);
     put(w.ws, "a", "1\n");
     world_layer(&w);
-    AUTO(ptr) char *fifo = in(w.upper, "fifo"), *dev = in(w.upper, "dev"), *deep = strdup(w.upper);
+    AUTO(ptr) char *fifo = in(w.upper, "fifo"), *dev = in(w.upper, "dev");
     assert_int_equal(mkfifo(fifo, 0666), 0);
     put(w.upper, "new\nline\x1b[31m", "x\n");
     put(w.upper, ".git/hooks/pre-commit", "evil\n");
