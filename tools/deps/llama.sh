@@ -1,12 +1,12 @@
 #!/bin/sh
-# llama.sh - put the pinned llama.cpp libraries and their headers into .deps/llama of this tree.
+# llama.sh - put the pinned llama.cpp libraries, their headers and chat templates into .deps/llama of this tree.
 #
 #     tools/deps/llama.sh            # nothing to do when pkg-config knows llama, or when they are there already
 #     tools/deps/llama.sh --force    # fetch anyway
 #
 # The libraries come from the npm package @node-llama-cpp/linux-<arch> (one CPU variant per
-# microarchitecture), the headers of exactly that llama.cpp from the git bundle inside node-llama-cpp of
-# the same version. Both are pinned by version and SHA-512; `npm pack` fetches them, so an own registry
+# microarchitecture), the headers of exactly that llama.cpp, and the chat templates that it ships (for
+# the tests), from the git bundle inside node-llama-cpp of the same version. Both are pinned by version and SHA-512; `npm pack` fetches them, so an own registry
 # or cache that npm is configured for is used. To move the pin: change the version and the three hashes
 # (`npm view PACKAGE@VERSION dist.integrity`), run this, build, run the engine's tests.
 set -eu
@@ -29,7 +29,7 @@ if [ "${1:-}" != --force ]; then
         say "pkg-config knows llama $(pkg-config --modversion llama): nothing to fetch"
         exit 0
     fi
-    if [ "$(cat "$dest/stamp" 2>/dev/null || true)" = "$stamp" ]; then
+    if [ "$(cat "$dest/stamp" 2>/dev/null || true)" = "$stamp" ] && [ -d "$dest/templates" ]; then
         say "$dest is up to date ($stamp)"
         exit 0
     fi
@@ -62,18 +62,19 @@ say "fetching llama.cpp $llama for $arch (about 46 MB)"
 libs=$(fetch "@node-llama-cpp/linux-$arch" "$sri_libs")
 headers=$(fetch node-llama-cpp "$sri_headers")
 
-mkdir "$tmp/new" "$tmp/new/lib" "$tmp/new/include" "$tmp/src"
+mkdir "$tmp/new" "$tmp/new/lib" "$tmp/new/include" "$tmp/new/templates" "$tmp/src"
 tar xzf "$libs" -C "$tmp/src" "package/bins/linux-$arch" package/LICENSE
 find "$tmp/src/package/bins/linux-$arch" -name 'lib*.so*' -exec mv {} "$tmp/new/lib/" \;
 mv "$tmp/src/package/LICENSE" "$tmp/new/LICENSE.node-llama-cpp"
 tar xzf "$headers" -C "$tmp/src" package/llama/gitRelease.bundle
 git clone -q --bare "$tmp/src/package/llama/gitRelease.bundle" "$tmp/src/llama.git" 2>"$tmp/git.log" ||
     { cat "$tmp/git.log" >&2; die "cannot read the git bundle in node-llama-cpp@$version"; }
-git -C "$tmp/src/llama.git" archive HEAD LICENSE include ggml/include common | tar x -C "$tmp/src"
+git -C "$tmp/src/llama.git" archive HEAD LICENSE include ggml/include common models/templates | tar x -C "$tmp/src"
 mv "$tmp/src/LICENSE" "$tmp/new/LICENSE.llama.cpp"
 cp "$tmp/src/include/"*.h "$tmp/src/ggml/include/"*.h "$tmp/src/common/"*.h "$tmp/new/include/"
 mkdir "$tmp/new/include/jinja"
 cp "$tmp/src/common/jinja/"*.h "$tmp/new/include/jinja/"
+cp "$tmp/src/models/templates/"*.jinja "$tmp/new/templates/"
 # one name for the linker whatever the release calls its files
 ln -s "$(cd "$tmp/new/lib" && ls libllama.v*.so)" "$tmp/new/lib/libllama.so"
 ln -s "$(cd "$tmp/new/lib" && ls libggml.v*.so)" "$tmp/new/lib/libggml.so"

@@ -65,6 +65,7 @@ static const char usage[] =
     "  --unified, --split    one cache that all slots share, or one each (default)\n"
     "  --no-repack           no copy of the weights in a layout that suits the processor\n"
     "  --mlock               keep the weights in memory\n"
+    "  --chat-template FILE  Jinja, in place of the model's own\n"
     "  --alias NAME          the model's name in replies (default: the file's name)\n"
     "  --idle-timeout DUR    stop after so long without a request (default: never)\n"
     "  --with-parent         stop when the parent process ends\n"
@@ -75,7 +76,7 @@ static const char usage[] =
     "  -v                    say more; -vv: llama.cpp's own messages too\n";
 
 enum { OPT_MODEL = 256, OPT_SOCKET, OPT_CTX, OPT_SLOTS, OPT_THREADS, OPT_BATCH, OPT_GPU, OPT_KV_K, OPT_KV_V, OPT_NO_REPACK,
-       OPT_MLOCK, OPT_ALIAS, OPT_IDLE, OPT_PARENT, OPT_LOG, OPT_DETACH, OPT_FAILURE, OPT_MEASURE, OPT_UNIFIED, OPT_SPLIT, OPT_VERSION, OPT_HELP };
+       OPT_MLOCK, OPT_ALIAS, OPT_IDLE, OPT_PARENT, OPT_LOG, OPT_DETACH, OPT_FAILURE, OPT_MEASURE, OPT_UNIFIED, OPT_SPLIT, OPT_TEMPLATE, OPT_VERSION, OPT_HELP };
 
 static const struct option options[] = {
     { "model", required_argument, NULL, OPT_MODEL },       { "socket", required_argument, NULL, OPT_SOCKET },
@@ -88,7 +89,7 @@ static const struct option options[] = {
     { "log", required_argument, NULL, OPT_LOG },           { "version", no_argument, NULL, OPT_VERSION },
     { "detach", no_argument, NULL, OPT_DETACH },           { "failure", required_argument, NULL, OPT_FAILURE },
     { "measure", required_argument, NULL, OPT_MEASURE },   { "unified", no_argument, NULL, OPT_UNIFIED },
-    { "split", no_argument, NULL, OPT_SPLIT },
+    { "split", no_argument, NULL, OPT_SPLIT },             { "chat-template", required_argument, NULL, OPT_TEMPLATE },
     { "help", no_argument, NULL, OPT_HELP },               { 0 },
 };
 
@@ -129,6 +130,7 @@ static int read_options(struct engine *g, int argc, char **argv, struct err *e)
         case OPT_KV_V: rc = read_kv("kv-v", optarg, &w->type_v, e); break;
         case OPT_NO_REPACK: w->repack = false; break;
         case OPT_MLOCK: w->mlock = true; break;
+        case OPT_TEMPLATE: w->template_file = optarg; break;
         case OPT_ALIAS: g->api_options.alias = optarg; break;
         case OPT_IDLE:
             if (parse_duration_ms(span_of(optarg), &g->idle_ms, e) < 0)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "inference/engine/load.h"
 #include "inference/engine/worker-internal.h"
 
@@ -122,6 +123,22 @@ static bool on_load_progress(float done, void *arg)
     (void)pthread_mutex_unlock(&w->lock);
     return !atomic_load(&w->stop);
 }
+
+#define TEMPLATE_MAX (1u << 20) /* the largest of models in use: 30 KB */
+
+static int load_templates(struct worker *w, struct err *e)
+{
+    const struct worker_options *o = &w->options;
+    AUTO(buf) struct buf text = BUF_INIT(TEMPLATE_MAX);
+    if (!o->template_file)
+        return chat_templates_create(w->model, NULL, &w->templates, e) < 0 ? err_wrap(e, "model '%s'", o->model) : 0;
+    if (file_read(o->template_file, TEMPLATE_MAX, &text, e) < 0)
+        return err_wrap(e, "--chat-template");
+    if (!span_trim(buf_span(&text)).n) /* llama.cpp would take the model's, silently */
+        return err_set(e, ERR_INPUT, "--chat-template: '%s' is empty", o->template_file);
+    return chat_templates_create(w->model, buf_str(&text), &w->templates, e) < 0 ? err_wrap(e, "'%s'", o->template_file) : 0;
+}
+
 static int load(struct worker *w, struct err *e)
 {
     const struct worker_options *o = &w->options;
@@ -146,8 +163,8 @@ static int load(struct worker *w, struct err *e)
     w->batch = llama_batch_init(o->batch, 0, 1);
     if (!w->batch.token)
         return err_set(e, ERR_NOMEM, "cannot make a batch of %d tokens: out of memory", o->batch);
-    if (chat_templates_create(w->model, NULL, &w->templates, e) < 0)
-        return err_wrap(e, "model '%s'", o->model);
+    if (load_templates(w, e) < 0)
+        return -e->kind;
     evaluate_threads(w, o->threads);
 
     /* The first decode touches every weight and allocates: not on a person's time. */

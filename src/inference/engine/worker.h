@@ -35,6 +35,7 @@ const char *worker_kv_name(enum worker_kv type);
 
 struct worker_options {
     const char *model;  /* GGUF file; kept */
+    const char *template_file; /* Jinja, in place of the model's own chat template; kept, or NULL */
     int32_t ctx_tokens; /* per sequence; 0: what the model was trained for, at most WORKER_CTX_DEFAULT */
     int32_t slots;      /* sequences */
     int32_t threads;

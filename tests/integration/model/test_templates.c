@@ -1,9 +1,12 @@
 /*
- * Our bytes through the chat templates of the models that our users run, rendered by a real llama-server:
+ * Our bytes through the chat templates of the models that our users run, rendered by llama.cpp's own code:
  * no template refuses a conversation, shows the model less than was sent, or breaks the prefix within a task.
  *
- * Needs STEAD_TEST_LLAMA_SERVER (the program) and STEAD_TEST_TEMPLATES (llama.cpp's models/templates);
- * skipped without. The model's weights do not matter here: the pilot's are taken.
+ *     test-model-templates ENGINE TEMPLATES
+ *
+ * stead-engine renders, the templates are llama.cpp's models/templates as tools/deps/llama.sh unpacks them.
+ * STEAD_TEST_LLAMA_SERVER takes a llama-server instead, STEAD_TEST_TEMPLATES other templates. The model's
+ * weights do not matter here: the pilot's are taken.
  */
 #include <jansson.h>
 
@@ -20,10 +23,12 @@ static const struct tool_schema tools[] = {
     { "read", "Read a file.", SPAN("{\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\"}},\"required\":[\"path\"]}") },
 };
 
-static const struct {
+struct template {
     const char *file, *model;
     bool native; /* knows tools */
-} templates[] = {
+};
+
+static const struct template templates[] = {
     { "mistralai-Mistral-Nemo-Instruct-2407", "mistral-nemo", true },
     { "Mistral-Small-3.2-24B-Instruct-2506", "mistral-small", true },
     { "unsloth-mistral-Devstral-Small-2507", "devstral", true },
@@ -36,6 +41,11 @@ static const struct {
     { "Qwen-Qwen2.5-7B-Instruct", "qwen2.5-coder-7b", true },
     { "meta-llama-Llama-3.1-8B-Instruct", "llama-3.1-8b", true },
 };
+
+static struct {
+    const char *server, *dir;
+    bool llama_server; /* else stead-engine */
+} with;
 
 static void render(struct chat *c, struct buf *out)
 {
@@ -70,27 +80,29 @@ static void step(struct chat *c, int n)
     assert_ok(chat_flush(c, &e), &e);
 }
 
-static void one_template(struct loop *loop, const char *server, const char *dir, size_t i)
+static void templates__show_all_and_keep_the_prefix(void **state)
 {
+    const struct template *t = *state;
     struct err e = ERR_INIT;
     AUTO(buf) struct buf file = BUF_INIT(4096), url = BUF_INIT(200), was = BUF_INIT(1 << 20), now = BUF_INIT(1 << 20);
     char *scratch = scratch_make();
-    buf_addf(&file, "%s/%s.jinja", dir, templates[i].file);
-    if (access(buf_str(&file), R_OK) != 0) {
-        printf("%s: not there\n", templates[i].file);
-        scratch_remove(scratch);
-        return;
-    }
+    buf_addf(&file, "%s/%s.jinja", with.dir, t->file);
+    if (access(buf_str(&file), R_OK) != 0)
+        fail_msg("no template '%s'; `tools/deps/llama.sh --force` unpacks them again", buf_str(&file));
     buf_addf(&url, "unix://%s/l.sock", scratch);
-    const char *const argv[] = { server, "-m", PILOT_GGUF, "--host", buf_str(&url) + 7, "-t", "1", "-np", "1", "--jinja", "--alias", templates[i].model, "--chat-template-file", buf_str(&file), NULL };
-    AUTO(ptr) char *cwd = span_dup(path_dir(server));
-    struct proc_spec spec = { .argv = argv, .env = (const char *const *)environ, .cwd = cwd, .out = PROC_NULL, .err = PROC_NULL, .die_with_parent = true };
+    const char *const ours[] = { with.server, "--model", PILOT_GGUF, "--socket", buf_str(&url) + 7, "--threads", "1", "--slots", "1", "--with-parent", "--alias", t->model, "--chat-template", buf_str(&file), NULL };
+    const char *const llama[] = { with.server, "-m", PILOT_GGUF, "--host", buf_str(&url) + 7, "-t", "1", "-np", "1", "--jinja", "--alias", t->model, "--chat-template-file", buf_str(&file), NULL };
+    AUTO(ptr) char *cwd = span_dup(path_dir(with.server));
+    struct proc_spec spec = { .argv = with.llama_server ? llama : ours, .env = (const char *const *)environ, .cwd = cwd, .out = PROC_NULL, .err = with.llama_server ? PROC_NULL : PROC_INHERIT, .die_with_parent = true };
+    struct loop *loop;
+    assert_ok(loop_create(&loop, &e), &e);
     struct proc *p;
     assert_ok(proc_start(loop, &spec, &p, &e), &e);
     struct endpoint_spec es = { .url = buf_str(&url) };
     struct endpoint *ep;
     assert_ok(endpoint_create(&es, &ep, &e), &e);
-    for (int64_t end = clock_ms() + 20000; ep->state != ENDPOINT_READY && clock_ms() < end;) {
+    /* both servers list their model while they still load it: only with the template is it known what it wants */
+    for (int64_t end = clock_ms() + 60000; (ep->state != ENDPOINT_READY || !*ep->chat_template) && clock_ms() < end;) {
         assert_ok(endpoint_look(loop, ep, 1000, NULL, &e), &e);
         const struct timespec nap = { 0, 50000000 };
         (void)nanosleep(&nap, NULL);
@@ -98,8 +110,12 @@ static void one_template(struct loop *loop, const char *server, const char *dir,
         ep->profile = NULL;
     }
     assert_int_equal(ep->state, ENDPOINT_READY);
+    AUTO(buf) struct buf source = BUF_INIT(1 << 20);
+    assert_ok(file_read(buf_str(&file), 1 << 20, &source, &e), &e);
+    if (source.n < 100 || strncmp(buf_str(&source), ep->chat_template, 100) != 0) /* llama.cpp rewrites a few further on */
+        fail_msg("%s: the server shows another template: %.200s", t->file, ep->chat_template);
     assert_ok(profile_for(ep, NULL, &ep->profile, &e), &e);
-    assert_int_equal(ep->profile->behaviour.tools, templates[i].native);
+    assert_int_equal(ep->profile->behaviour.tools, t->native);
     struct chat_options o = { .instructions = SPAN("You are a coding agent."), .tools = tools, .ntools = 1 };
     struct chat *c;
     assert_ok(chat_create(loop, ep, &o, &c, &e), &e);
@@ -115,8 +131,8 @@ static void one_template(struct loop *loop, const char *server, const char *dir,
             same++;
         /* the generation prompt may be followed by something else than it announced */
         if (n < 2 && same + 64 < was.n)
-            fail_msg("%s: of %zu rendered bytes only the first %zu are kept", templates[i].file, was.n, same);
-        printf("%s: step %d keeps %zu of %zu\n", templates[i].file, n + 1, same, was.n);
+            fail_msg("%s: of %zu rendered bytes only the first %zu are kept", t->file, was.n, same);
+        printf("%s: step %d keeps %zu of %zu\n", t->file, n + 1, same, was.n);
         buf_reset(&was);
         buf_add_span(&was, buf_span(&now));
     }
@@ -133,27 +149,24 @@ static void one_template(struct loop *loop, const char *server, const char *dir,
     chat_destroy(c);
     endpoint_destroy(ep);
     proc_destroy(p);
+    loop_destroy(loop);
     scratch_remove(scratch);
 }
 
-static void templates__show_all_and_keep_the_prefix(void **state)
+int main(int argc, char **argv)
 {
     const char *server = getenv("STEAD_TEST_LLAMA_SERVER"), *dir = getenv("STEAD_TEST_TEMPLATES");
-    (void)state;
-    if (!server || !dir) {
-        printf("skipped: set STEAD_TEST_LLAMA_SERVER and STEAD_TEST_TEMPLATES\n");
-        skip();
+    with.llama_server = server;
+    with.server = server ? server : argc > 1 ? argv[1] : "";
+    with.dir = dir ? dir : argc > 2 ? argv[2] : "";
+    if (!*with.server || access(with.dir, R_OK) != 0) {
+        (void)printf("SKIP: %s\n", !*with.server ? "stead-engine is not built: " ENGINE_WHY : "no chat templates of llama.cpp: `tools/deps/llama.sh --force` unpacks them, or set STEAD_TEST_TEMPLATES");
+        return 77;
     }
-    struct loop *loop;
-    struct err e = ERR_INIT;
-    assert_ok(loop_create(&loop, &e), &e);
-    for (size_t i = 0; i < COUNT_OF(templates); i++)
-        one_template(loop, server, dir, i);
-    loop_destroy(loop);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = { cmocka_unit_test(templates__show_all_and_keep_the_prefix) };
+    struct CMUnitTest tests[COUNT_OF(templates)];
+    for (size_t i = 0; i < COUNT_OF(templates); i++) {
+        union { const struct template *of; void *state; } u = { &templates[i] };
+        tests[i] = (struct CMUnitTest){ templates[i].file, templates__show_all_and_keep_the_prefix, NULL, NULL, u.state };
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
