@@ -298,7 +298,7 @@ static int load(const char *dir, struct arena *a, json_t **doc, struct layer_jso
     if (!path)
         return err_set(e, ERR_NOMEM, "cannot read '%s': out of memory", dir);
     if (file_read(path, LAYER_JSON_BYTES, &text, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     *out = (struct layer_json){ .session = "", .note = "" };
     if (json_parse(buf_span(&text), BIND_TOLERANT, doc, e) < 0 ||
         bind_load(*doc, layer_fields, out, BIND_TOLERANT, a, e) < 0)
@@ -395,7 +395,7 @@ static int fill_copy(struct layer *l, struct err *e)
     uid_t uid = geteuid();
     gid_t gid = getegid();
     if (uid == 0 && sandbox_identity(l->workspace, &uid, &gid, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     AUTO(fd) int from = open(l->workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (from < 0 || (mkdirat(l->dir_fd, "copy", 0700) < 0 && errno != EEXIST))
         return err_sys(e, "cannot copy the workspace '%s'", l->workspace);
@@ -443,13 +443,13 @@ int layer_create(const char *workspace, const char *state_dir, const struct laye
         struct err second = ERR_INIT; /* the first failure is the one to report */
         if (layer_discard(l, &second) < 0)
             log_debug("%s", second.text);
-        return -(int)e->kind;
+        return err_code(e);
     }
     l->next_number = 1;
     if (!push(l, 0, 0))
         return nomem(e, id);
     if (save(l, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     *out = TAKE(l);
     return 0;
 }
@@ -465,7 +465,7 @@ int layer_open(const char *state_dir, const char *id, struct layer **out, struct
     if (!l)
         return nomem(e, id);
     if (lock(l, e) < 0 || load(l->dir, &a, &doc, &j, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     (void)snprintf(l->session, sizeof l->session, "%s", j.session);
     (void)snprintf(l->note, sizeof l->note, "%s", j.note);
     l->kind = (enum layer_kind)j.kind;
@@ -485,7 +485,7 @@ int layer_open(const char *state_dir, const char *id, struct layer **out, struct
     if (l->kind == LAYER_TMPFS)
         return err_set(e, ERR_NOT_FOUND, "layer '%s' was in memory and ended with its stead", id);
     if (open_root(l, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     if (l->kind == LAYER_DISK)
         sweep_uppers(l);
     *out = TAKE(l);
@@ -651,11 +651,11 @@ int layer_fork(const char *state_dir, const char *id, int to_step, const char *s
     AUTO(layer) struct layer *to = NULL;
     struct layer_options opt = { .kind = LAYER_DISK, .session = session };
     if (layer_open(state_dir, id, &from, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     if (from->kind != LAYER_DISK)
         return err_set(e, ERR_UNSUPPORTED, "layer '%s' has no checkpoints to copy: %s", id, from->note);
     if (layer_create(from->workspace, state_dir, &opt, &to, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     to->created_ns = from->created_ns; /* the base that it was made on */
     int r = 0;
     for (size_t i = 0; i < from->n && r == 0; i++) {
@@ -708,16 +708,16 @@ int layer_checkpoint(struct layer *l, struct sandbox *sandbox, int step, struct 
     if (step <= layer_step(l))
         return err_set(e, ERR_INPUT, "layer '%s' has a checkpoint of step %d already", l->id, layer_step(l));
     if (layer_upper_fds(l, &fds, &n, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     if (upper_is_empty(fds[n - 1]))
         return 0;
     if (change_paths(l->workspace, fds[n - 1], a, CHECKPOINT_FILES_MAX, files, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     if (l->n >= LAYER_MAX_UPPERS)
         return 1;
     int number = l->next_number;
     if (make_upper(l, number, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     if (!push(l, number, 0))
         return nomem(e, l->id);
     l->next_number++;
@@ -754,7 +754,7 @@ int layer_undo(struct layer *l, struct sandbox *sandbox, int to_step, struct err
         keep++;
     int number = l->next_number;
     if (make_upper(l, number, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     AUTO(ptr) struct upper *old = malloc(l->n * sizeof *old);
     size_t n = l->n;
     int *dropped = realloc(l->dropped, (l->ndropped + n) * sizeof *dropped);
@@ -787,12 +787,12 @@ int layer_usage(const struct layer *cl, int64_t *bytes, int64_t *inodes, struct 
     *bytes = *inodes = 0;
     if (l->kind == LAYER_COPY) {
         if (layer_copy_fd(l, &copy, e) < 0)
-            return -(int)e->kind;
+            return err_code(e);
         upper_usage(copy, bytes, inodes);
         return 0;
     }
     if (layer_upper_fds(l, &fds, &n, e) < 0)
-        return -(int)e->kind;
+        return err_code(e);
     for (size_t i = 0; i < n; i++)
         upper_usage(fds[i], bytes, inodes);
     return 0;
