@@ -71,7 +71,7 @@ enum err_kind err_kind_of_errno(int sys)
 }
 
 /* vsnprintf that leaves a cut text ending in "..." so that a reader sees that something is missing. */
-static void format_cut(char *out, size_t size, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void format_cut(char *out, size_t size, const char *fmt, va_list ap)
 {
     int n = vsnprintf(out, size, fmt, ap);
     if (n >= 0 && (size_t)n >= size && size > 4)
