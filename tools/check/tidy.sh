@@ -5,6 +5,7 @@ set -eu
 dir=$1
 cd "$(dirname "$0")/../.."
 test -f "$dir/compile_commands.json" || { echo "tidy: $dir is no build directory; make one with \`meson setup $dir\`" >&2; exit 2; }
+command -v clang-tidy > /dev/null || { echo "tidy: there is no clang-tidy; install the package clang-tidy" >&2; exit 2; }
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 git ls-files 'src/*.c' | while read -r f; do
