@@ -232,7 +232,7 @@ static void show_advice(struct cli *cli, const struct fit_list *l)
     if (wait)
         cli_outf(cli, "%sWhere quality matters more than waiting%s: %s (%s), about %.1f tokens a second.\n", cli_style(cli, "bold"),
                  cli_style(cli, "reset"), clean_name(wait->name, name), wait->shape.quant, wait->speed.expected);
-    cli_outf(cli, "Quality is judged by size alone: `stead eval` measures it on your own tasks. Speeds are predicted with their\n"
+    cli_outf(cli, "Quality is judged by size alone: try a model on your own tasks. Speeds are predicted with their\n"
                   "range until measured here (`stead fit --measure FILE.gguf`); while builds run beside a model they drop by much.\n");
 }
 

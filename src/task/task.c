@@ -61,6 +61,11 @@ static int open_session(struct task *t, struct err *e)
 
 int task_open(const struct task_spec *spec, struct task **out, struct err *e)
 {
+    if (spec->harness && !attempt_maker_find(spec->harness)) {
+        err_set(e, ERR_USAGE, "no harness '%s'", spec->harness);
+        err_hint(e, "known: stead");
+        return -ERR_USAGE;
+    }
     struct task *t = calloc(1, sizeof *t);
     if (!t)
         return err_set(e, ERR_NOMEM, "cannot start a task: out of memory");
@@ -281,14 +286,7 @@ static int start_attempt(struct task *t, struct span text, struct span evidence,
         },
         .events = t->spec.live,
     };
-    if (t->spec.harness) {
-        spec.maker = attempt_maker_find(t->spec.harness);
-        if (!spec.maker) {
-            err_set(e, ERR_USAGE, "no harness '%s'", t->spec.harness);
-            err_hint(e, "known: stead");
-            return -ERR_USAGE;
-        }
-    }
+    spec.maker = t->spec.harness ? attempt_maker_find(t->spec.harness) : NULL;
     attempt_destroy(t->attempt);
     t->attempt = NULL;
     int r = attempt_start(&spec, &t->attempt, e);

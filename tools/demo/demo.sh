@@ -15,6 +15,13 @@ else
     "$here/make-repo.sh" "$work/repo"
 fi
 export STEAD_STATE_DIR="$work/state"
+# the embedded engine stays warm between runs; after a demonstration it need not
+mkdir -p "$work/config/stead"
+user=${STEAD_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/stead/config.yaml}
+if [ ! -f "$user" ]; then
+    printf 'inference:\n  idle: 5s\n' > "$work/config/stead/config.yaml"
+    export STEAD_CONFIG="$work/config/stead/config.yaml"
+fi
 cd "$work/repo"
 
 echo "${bold}a repository with a failing test${plain}: $work/repo"
