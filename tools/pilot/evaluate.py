@@ -146,7 +146,8 @@ def same(chat, bugs, vocab, n, seed):
             if "error" in r:
                 sys.exit(r["error"])
             theirs = list(map(int, r["tokens"].split()))
-            ours, _ = gen.to_tokens(tok, conv)
+            last = max(i for i, (role, text, _) in enumerate(conv) if text.startswith(gen.READ[0]))
+            ours, _ = gen.to_tokens(tok, conv[last:]) # the template shows what follows the last file read
             # generation prompt: the template ends with <|assistant|>
             if theirs[:len(ours)] != ours:
                 bad += 1

@@ -537,7 +537,7 @@ MISTAKES = 0.0  # share of conversations that show wrong tries: none, since the 
 
 def conversation(rng, p, short=False):
     """list of (role, text, loss): user, tool: what is shown; assistant: what is said; loss 0 for mistakes.
-    The short form begins where the file is read: more bugs in as many tokens."""
+    The short form begins where the file is read: all that the chat template shows of what went before."""
     c = []
     bad_out = p.mut.get("out")
     if short:
@@ -546,8 +546,6 @@ def conversation(rng, p, short=False):
             v = p.impl["lines"][:p.mut["line"]] + [p.mut["text"]] + p.impl["lines"][p.mut["line"] + 1:]
             v = p.source(v[:m["line"]] + [m["text"]] + v[m["line"] + 1:])
             p.bad = v if len(v) == len(p.good) and v != p.good else p.bad
-        if rng.random() < 0.5:
-            c.append(("user", p.ask, 1))
         c += [("assistant", READ[0] + p.src + READ[1], 0), ("tool", numbered(p.bad), 1)]
     elif rng.random() < 0.93:
         c.append(("user", f"{p.ask}\n\nFailing now:\n{gate_text(p, bad_out)}", 1))
@@ -751,6 +749,7 @@ def main():
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--held", action="store_true")
     ap.add_argument("--show", action="store_true")
+    ap.add_argument("--find", action="store_true", help="tokens: only up to the choice of the file")
     ap.add_argument("--plain", action="store_true", help="no made-up words")
     ap.add_argument("--short", action="store_true", help="tokens: only read and edit")
     o = ap.parse_args()
@@ -766,7 +765,8 @@ def main():
         tok, total, long = Tokenizer(o.paths[1]), 0, 0
         with open(o.paths[2], "wb") as f:
             for rng, p in projects(kinds, o.n, o.seed, o.held, o.short):
-                t, w = to_tokens(tok, conversation(rng, p, o.short), p)
+                c = conversation(rng, p, o.short)
+                t, w = to_tokens(tok, c[:3 + (c[0][0] == "user")] if o.find else c, p)
                 if len(t) > 1000:
                     long += 1
                     continue
