@@ -190,7 +190,8 @@ bool buf_add_json(struct buf *b, struct span s)
         }
         start = ++i;
     }
-    buf_add(b, s.p + start, s.n - start);
+    if (s.n > start)
+        buf_add(b, s.p + start, s.n - start);
     return buf_addc(b, '"');
 }
 
@@ -262,7 +263,7 @@ struct span span_sub(struct span s, size_t from, size_t n)
         from = s.n;
     if (n > s.n - from)
         n = s.n - from;
-    return (struct span){ s.p + from, n };
+    return (struct span){ from ? s.p + from : s.p, n }; /* an empty span may have no bytes at all: NULL + 0 is undefined */
 }
 
 ptrdiff_t span_find(struct span hay, struct span needle)

@@ -37,5 +37,6 @@ bool array_grow(void *items_ptr, size_t *cap, size_t len, size_t need, size_t si
 
 void mem_wipe(void *p, size_t n)
 {
-    explicit_bzero(p, n);
+    if (n)
+        explicit_bzero(p, n);
 }

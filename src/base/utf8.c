@@ -80,7 +80,7 @@ bool utf8_add_valid(struct buf *out, struct span s)
         buf_adds(out, "\xef\xbf\xbd");
         start = ++i;
     }
-    return buf_add(out, s.p + start, s.n - start);
+    return s.n > start ? buf_add(out, s.p + start, s.n - start) : !out->failed;
 }
 
 size_t utf8_cut(struct span s, size_t n)

@@ -165,7 +165,7 @@ static bool any_ready(const struct endpoints *all)
 
 static int look(struct loop *loop, struct endpoints *all, size_t from, int64_t ms, const struct discover_options *o, struct cancel *cancel, struct err *e)
 {
-    int rc = look_all(loop, all->items + from, all->len - from, ms, ms, cancel, e);
+    int rc = all->len > from ? look_all(loop, all->items + from, all->len - from, ms, ms, cancel, e) : 0;
     for (size_t i = from; rc >= 0 && i < all->len; i++)
         if (!all->items[i]->profile && all->items[i]->state != ENDPOINT_DOWN)
             rc = profile_for(all->items[i], o->profile_dir, &all->items[i]->profile, e);
