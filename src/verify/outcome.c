@@ -167,11 +167,11 @@ static int by_key(const void *a, const void *b)
 
 static const struct result_finding **sorted_findings(const struct results *r)
 {
-    const struct result_finding **s = malloc((r->nfindings + 1) * sizeof *s);
+    const struct result_finding **s = malloc((r->nfindings + 1) * sizeof *s); /* NOLINT(bugprone-sizeof-expression): an array of pointers on purpose */
     for (size_t i = 0; s && i < r->nfindings; i++)
         s[i] = &r->findings[i];
     if (s && r->nfindings)
-        qsort(s, r->nfindings, sizeof *s, by_key);
+        qsort(s, r->nfindings, sizeof *s, by_key); /* NOLINT(bugprone-sizeof-expression): pointers are sorted */
     return s;
 }
 

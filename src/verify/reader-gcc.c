@@ -74,7 +74,7 @@ static bool gcc_line(struct span line, struct results *out)
     struct span s = line, file;
     int64_t row = -1, col = 0;
     enum result_severity sev = RESULT_ERROR;
-    struct span rule = SPAN("");
+    struct span rule;
     take_prefix(&s, "vet: "); /* go vet, when the package does not build */
     ptrdiff_t paren = span_findc(s, '(');
     if (paren > 0 && span_has(s, "): error TS")) { /* tsc */

@@ -110,9 +110,8 @@ static int tap_read(struct span text, struct results *out, struct err *e)
             s = span_trim(s);
         struct tap_case c = { .name = s, .status = ok ? TEST_PASS : TEST_FAIL, .depth = depth };
         struct span name, why;
-        if (directive(s, "skip", &name, &why))
-            c.status = TEST_SKIP, c.name = name, c.message = why;
-        else if (directive(s, "todo", &name, &why)) /* expected to fail: either way not a pass that counts */
+        /* todo is expected to fail: either way not a pass that counts */
+        if (directive(s, "skip", &name, &why) || directive(s, "todo", &name, &why))
             c.status = TEST_SKIP, c.name = name, c.message = why;
         else if (directive(s, "time", &name, &why))
             c.name = name;

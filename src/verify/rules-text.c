@@ -318,7 +318,7 @@ void tests_find(struct file_view *v, const struct text_lines *lines, struct test
         items[out->n++] = t;
     }
     out->items = arena_array(arena, out->n ? out->n : 1, sizeof *items);
-    if (out->items && out->n)
+    if (out->items && items && out->n)
         memcpy(out->items, items, out->n * sizeof *items);
     else
         out->n = 0;

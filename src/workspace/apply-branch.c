@@ -107,7 +107,7 @@ static int lay(struct brancher *b, const struct change_file *f)
     const struct change *c = b->opt->change;
     AUTO(buf) struct buf head = BUF_INIT((size_t)CHANGE_FILE_BYTES), merged = BUF_INIT((size_t)CHANGE_DIFF_BYTES * 4);
     unsigned head_mode = 0;
-    struct span base, now;
+    struct span base = { "", 0 }, now = { "", 0 };
     const char *source = f->base.exists ? f->old_path : f->path;
     int there = gitrepo_head_blob(b->repo, source, &head, &head_mode, b->e);
     if (there < 0)

@@ -105,7 +105,7 @@ static int keep(struct planner *pl, const struct change_content *from, const str
 static int add_op(struct planner *pl, const struct wish *w, const struct change_side *old, const struct change_side *now,
                   const struct stat *st)
 {
-    struct op *list = now->exists ? pl->puts : pl->dels;
+    struct op *list = now->exists ? pl->puts : pl->dels; /* NOLINT(clang-analyzer-core.uninitialized.Branch): callers give a whole side */
     size_t *n = now->exists ? &pl->nputs : &pl->ndels;
     struct op *op = &list[(*n)++];
     *op = (struct op){ .path = arena_strdup(pl->a, w->path), .old = *old, .now = *now, .uid = -1, .gid = -1 };
@@ -328,9 +328,9 @@ static int close_plan(struct planner *pl)
     p->ops = p->n ? arena_array(pl->a, p->n, sizeof *p->ops) : NULL;
     if (p->n && !p->ops)
         return nomem(pl);
-    if (pl->ndels)
+    if (p->ops && pl->ndels)
         memcpy(p->ops, pl->dels, pl->ndels * sizeof *p->ops);
-    if (pl->nputs)
+    if (p->ops && pl->nputs)
         memcpy(p->ops + pl->ndels, pl->puts, pl->nputs * sizeof *p->ops);
     return note_made(pl);
 }

@@ -43,7 +43,8 @@ static bool print_make(const struct change *c, const struct change_side *side, s
             return false;
         out->lines[out->n++] = (struct line){ h, (uint32_t)line.n + 1 };
     }
-    qsort(out->lines, out->n, sizeof *out->lines, by_hash);
+    if (out->lines)
+        qsort(out->lines, out->n, sizeof *out->lines, by_hash);
     return true;
 }
 
