@@ -42,15 +42,6 @@ struct explain {
 
 /* --- candidates: what answers here, and what is configured elsewhere --- */
 
-static struct endpoint_spec spec_of(const struct config_endpoint *c)
-{
-    return (struct endpoint_spec){
-        .name = c->name, .url = c->url, .dialect = c->dialect, .model = c->model, .context_tokens = c->context_tokens,
-        .locality = c->local == CONFIG_YES ? "local" : c->local == CONFIG_NO ? "hosted" : NULL,
-        .price_in_micro_usd = c->price_in_micro_usd, .price_out_micro_usd = c->price_out_micro_usd,
-    };
-}
-
 static const struct config_endpoint *configured(const struct explain *x, const char *name)
 {
     for (size_t i = 0; i < x->values->nendpoints; i++)
@@ -72,7 +63,7 @@ static int find_candidates(struct explain *x, struct err *e)
         struct route_candidate c;
         candidate_of_config(&v->endpoints[i], &c);
         if (c.local)
-            specs[nlocal++] = spec_of(&v->endpoints[i]);
+            endpoint_spec_of(&v->endpoints[i], &specs[nlocal++]);
     }
     struct loop *loop = cli_loop(x->cli, e);
     if (!loop)

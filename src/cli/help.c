@@ -265,6 +265,17 @@ static void first_words(struct buf *out)
     }
 }
 
+/* The length of the first word of a command with actions, when it is not that of *group, which it becomes; else 0. */
+static size_t new_group(const struct command *cmd, const char **group)
+{
+    const char *space = strchr(cmd->name, ' ');
+    size_t n = space ? (size_t)(space - cmd->name) : 0;
+    if (!n || (strncmp(*group, cmd->name, n) == 0 && (*group)[n] == ' '))
+        return 0;
+    *group = cmd->name;
+    return n;
+}
+
 static void bash_completion(struct buf *out)
 {
     buf_adds(out, "# stead completion for bash\n"
@@ -301,11 +312,9 @@ static void bash_completion(struct buf *out)
     buf_adds(out, "'\n    elif [ \"$COMP_CWORD\" -eq 2 ]; then\n        case ${COMP_WORDS[1]} in\n");
     const char *group = "";
     for (const struct command *const *c = commands; *c; c++) {
-        const char *space = strchr((*c)->name, ' ');
-        size_t n = space ? (size_t)(space - (*c)->name) : 0;
-        if (!space || (strncmp(group, (*c)->name, n) == 0 && group[n] == ' '))
+        size_t n = new_group(*c, &group);
+        if (!n)
             continue;
-        group = (*c)->name;
         buf_addf(out, "        %.*s) words='", (int)n, group);
         for (const struct command *const *d = commands; *d; d++)
             if (strncmp((*d)->name, group, n) == 0 && (*d)->name[n] == ' ')
@@ -339,11 +348,9 @@ static void zsh_completion(struct buf *out)
     }
     const char *group = "";
     for (const struct command *const *c = commands; *c; c++) {
-        const char *space = strchr((*c)->name, ' ');
-        size_t n = space ? (size_t)(space - (*c)->name) : 0;
-        if (!space || (strncmp(group, (*c)->name, n) == 0 && group[n] == ' '))
+        size_t n = new_group(*c, &group);
+        if (!n)
             continue;
-        group = (*c)->name;
         buf_addf(out, "        '%.*s:has actions'\n", (int)n, group);
     }
     buf_adds(out, "    )\n    if (( CURRENT == 2 )); then _describe command commands; return; fi\n    case \"$words[2] $words[3]\" in\n");
@@ -369,11 +376,9 @@ static void zsh_completion(struct buf *out)
         }
     group = "";
     for (const struct command *const *c = commands; *c; c++) {
-        const char *space = strchr((*c)->name, ' ');
-        size_t n = space ? (size_t)(space - (*c)->name) : 0;
-        if (!space || (strncmp(group, (*c)->name, n) == 0 && group[n] == ' '))
+        size_t n = new_group(*c, &group);
+        if (!n)
             continue;
-        group = (*c)->name;
         buf_addf(out, "    \"%.*s \"*) compadd --", (int)n, group);
         for (const struct command *const *d = commands; *d; d++)
             if (strncmp((*d)->name, group, n) == 0 && (*d)->name[n] == ' ')

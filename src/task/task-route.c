@@ -33,23 +33,6 @@ int task_classify(struct task *t, struct span text, struct err *e)
     return 0;
 }
 
-static struct endpoint_spec spec_of(const struct config_endpoint *c)
-{
-    return (struct endpoint_spec){
-        .name = c->name,
-        .url = c->url,
-        .dialect = c->dialect,
-        .model = c->model,
-        .key_env = c->key_env,
-        .key_file = c->key_file,
-        .key_command = c->key_command,
-        .locality = c->local == CONFIG_YES ? "local" : c->local == CONFIG_NO ? "hosted" : NULL,
-        .context_tokens = c->context_tokens,
-        .price_in_micro_usd = c->price_in_micro_usd,
-        .price_out_micro_usd = c->price_out_micro_usd,
-    };
-}
-
 static const struct config_endpoint *configured(const struct task *t, const char *name)
 {
     for (size_t i = 0; i < t->values->nendpoints; i++)
@@ -87,7 +70,7 @@ static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
         struct route_candidate c;
         candidate_of_config(&v->endpoints[i], &c);
         if (c.local || (wanted && strcmp(wanted, v->endpoints[i].name) == 0))
-            specs[nlocal++] = spec_of(&v->endpoints[i]);
+            endpoint_spec_of(&v->endpoints[i], &specs[nlocal++]);
     }
     const struct discover_options o = {
         .chosen = wanted,
@@ -188,7 +171,8 @@ static int open_engine(struct task *t, struct cancel *cancel, struct err *e)
 
 static int open_hosted(struct task *t, const struct config_endpoint *c, struct cancel *cancel, struct err *e)
 {
-    const struct endpoint_spec spec = spec_of(c);
+    struct endpoint_spec spec;
+    endpoint_spec_of(c, &spec);
     endpoint_destroy(t->hosted);
     t->hosted = NULL;
     int r = endpoint_create(&spec, &t->hosted, e);
