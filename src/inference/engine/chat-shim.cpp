@@ -6,6 +6,7 @@
 #include <llama.h>
 #include <sampling.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -27,9 +28,10 @@ struct chat_prompt {
 };
 
 struct chat_sampler {
-    common_sampler_ptr sampler;
+    common_sampler_ptr sampler; /* NULL: the likeliest token is taken as it is */
     const llama_vocab *vocab;
     std::set<llama_token> preserved;
+    std::vector<llama_token> never; /* then: tokens that are not to be chosen */
 };
 
 struct chat_parse {
@@ -202,6 +204,12 @@ static void bind_grammar(const llama_vocab *vocab, const chat_prompt *p, common_
         throw std::runtime_error("the template names no trigger for its grammar");
 }
 
+/* Nothing but the logits decides: no temperature, no penalty, no grammar. */
+static bool is_plain_greedy(const common_params_sampling &q)
+{
+    return q.temp <= 0 && q.penalty_repeat == 1.0f && q.penalty_present == 0.0f && q.penalty_freq == 0.0f && q.grammar.empty();
+}
+
 int chat_sampler_create(const struct llama_model *model, const struct chat_prompt *p,
                         const struct chat_sampling *how, struct chat_sampler **out, struct err *e)
 {
@@ -233,10 +241,16 @@ int chat_sampler_create(const struct llama_model *model, const struct chat_promp
                 q.reasoning_budget_end.push_back(common_tokenize(s->vocab, tag, false, true));
             q.reasoning_budget_forced = q.reasoning_budget_end.front();
         }
+        s->preserved = q.preserved_tokens;
+        if (is_plain_greedy(q)) {
+            for (const auto &bias : q.logit_bias)
+                s->never.push_back(bias.token);
+            *out = s.release();
+            return;
+        }
         s->sampler.reset(common_sampler_init(model, q));
         if (!s->sampler)
             throw std::runtime_error("llama.cpp refused the sampler");
-        s->preserved = q.preserved_tokens;
         *out = s.release();
     });
 }
@@ -246,10 +260,45 @@ void chat_sampler_destroy(struct chat_sampler *s)
     delete s;
 }
 
+/* The first of the largest. llama.cpp's sampler would copy the whole vocabulary into a list of candidates for it. */
+static int32_t likeliest(float *logits, int32_t n, const std::vector<llama_token> &never)
+{
+    static const int32_t block = 512;
+    float best = -INFINITY;
+    int32_t from = 0;
+    for (llama_token t : never)
+        logits[t] = -INFINITY; /* they are this step's own */
+    for (int32_t i = 0; i < n; i += block) {
+        const float *v = logits + i;
+        int32_t len = n - i < block ? n - i : block, k = 0;
+        float m[8] = { best, best, best, best, best, best, best, best };
+        for (; k + 8 <= len; k += 8)
+            for (int j = 0; j < 8; j++)
+                m[j] = v[k + j] > m[j] ? v[k + j] : m[j];
+        for (; k < len; k++)
+            m[0] = v[k] > m[0] ? v[k] : m[0];
+        float most = *std::max_element(m, m + 8);
+        if (most > best) {
+            best = most;
+            from = i;
+        }
+    }
+    while (from < n - 1 && logits[from] != best)
+        from++;
+    return from;
+}
+
 int32_t chat_sampler_next(struct chat_sampler *s, struct llama_context *ctx, int32_t row, struct err *e)
 {
     int32_t token = -1;
     int rc = guarded(e, "sampling", [&] {
+        if (!s->sampler) {
+            float *logits = llama_get_logits_ith(ctx, row);
+            if (!logits)
+                throw std::runtime_error("llama.cpp has no logits for the last token");
+            token = likeliest(logits, llama_vocab_n_tokens(s->vocab), s->never);
+            return;
+        }
         token = common_sampler_sample(s->sampler.get(), ctx, row);
         common_sampler_accept(s->sampler.get(), token, true);
     });

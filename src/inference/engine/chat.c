@@ -22,8 +22,10 @@
 #define STOP_BYTES_MAX 256
 #define REPLY_MAX (64u << 20)
 #define REQUEST_MEMORY (128u << 20)
-/* Parsing a reply for tool calls costs more the longer it is: give it at most one part in this many of the time. */
-#define PARSE_SHARE 8
+/* Parsing a reply for tool calls costs more the longer it is, and takes a core from the threads that compute: it gets one
+ * part in this many of the time, as far as nobody has to wait longer than PARSE_WAIT_US for what is written. */
+#define PARSE_SHARE 40
+#define PARSE_WAIT_US 500000
 
 struct chat_body { /* of POST /v1/chat/completions */
     json_t *messages, *tools, *tool_choice, *response_format, *json_schema, *stop, *template_args;
@@ -297,6 +299,7 @@ static int read_request(struct exchange *x, struct err *e)
     x->job.wanted_slot = b->id_slot >= worker_info(x->a->worker)->slots ? -1 : (int32_t)b->id_slot;
     x->job.no_cache = !b->cache_prompt;
     x->job.want_progress = b->stream && b->return_progress;
+    x->job.whole = !b->stream;
     x->job.prompt = x->prompt;
     x->job.sampling = (struct chat_sampling){
         .temperature = (float)b->temperature,
@@ -453,7 +456,8 @@ static void on_text(void *ctx, struct span text, int32_t predicted_n)
     utf8_add_valid(&x->text, text); /* tokens may be any bytes; JSON may not */
     if (!x->body.stream || !x->req || x->parse_timer)
         return;
-    int64_t wait_us = x->parsed_us + PARSE_SHARE * x->parse_cost_us - clock_us();
+    int64_t share_us = PARSE_SHARE * x->parse_cost_us;
+    int64_t wait_us = x->parsed_us + (share_us < PARSE_WAIT_US ? share_us : PARSE_WAIT_US) - clock_us();
     if (wait_us > 1000)
         x->parse_timer = loop_timer(x->a->loop, wait_us / 1000, false, on_parse_timer, x);
     if (!x->parse_timer)

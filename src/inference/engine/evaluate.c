@@ -15,6 +15,7 @@
 #define CHECKPOINT_BACK 4       /* tokens before the prompt's end: what a template puts there varies with the reply */
 #define PROBE_TOKENS 64
 #define SMALL_MODEL (64u << 20) /* bytes of weights */
+#define BEAT_EVERY 16           /* operations: a small model's takes little longer than reading the clock */
 #define POLL_ALONE 50           /* llama.cpp's default: waiting threads spin a little */
 #define POLL_SHARED 0           /* when others need the cores, they sleep */
 
@@ -22,7 +23,8 @@ bool evaluate_abort(void *arg)
 {
     struct worker *w = arg;
     bool any = atomic_load(&w->stop);
-    atomic_store_explicit(&w->beat_us, clock_us(), memory_order_relaxed);
+    if (w->asked++ % BEAT_EVERY == 0)
+        atomic_store_explicit(&w->beat_us, clock_us(), memory_order_relaxed);
     for (int32_t i = 0; i < w->info.slots; i++) {
         const struct run *r = &w->runs[i];
         if (!r->in_batch)
@@ -395,7 +397,7 @@ static void batch_failed(struct worker *w, int rc)
 static struct pace *pace_of(struct worker *w, int32_t threads)
 {
     if (threads != w->threads_paced) {
-        bool small = w->info.weight_bytes < SMALL_MODEL;
+        bool small = w->info.weight_bytes < SMALL_MODEL && spare_cores(&w->spare) < threads - 1;
         pace_init(&w->writing, threads, 6, small);
         pace_init(&w->reading, threads, 1, small);
         w->threads_paced = threads;
@@ -412,8 +414,13 @@ void evaluate_step(struct worker *w, int32_t threads)
     if (!w->batch.n_tokens)
         return;
     struct pace *pace = pace_of(w, threads);
+    for (int32_t i = 0; pace == &w->reading && i < w->info.slots; i++)
+        if (w->runs[i].p)
+            job_flush(w->runs[i].p); /* a piece of a prompt may take seconds */
     int64_t began = clock_us();
     atomic_store_explicit(&w->beat_us, began, memory_order_relaxed);
+    if (pace_asks(pace, began))
+        pace_hint(pace, spare_cores(&w->spare) >= pace_wants(pace) - 1, began);
     evaluate_threads(w, pace_threads(pace, began));
     load_expect_abort(false);
     int rc = llama_decode(w->ctx, w->batch);

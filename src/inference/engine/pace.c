@@ -3,12 +3,20 @@
 
 #include <string.h>
 
+#define MILLI 1000LL
 #define SECOND 1000000LL
 #define UP_FIRST_US (SECOND / 2)
 #define UP_MOST_US (8 * SECOND)
-#define DOWN_US (30 * SECOND)    /* a trial of fewer threads though nothing looks wrong: it costs three slower tokens */
+#define UP_HINTED_US (2 * SECOND) /* the most where cores look idle: they may be a neighbour's whom one does not see */
+#define DOWN_US (30 * SECOND)    /* a trial of fewer threads though nothing looks wrong: it costs some slower tokens */
 #define SLOW 1.5                 /* times the best: something is in the way */
 #define GAIN 0.9                 /* keep the other number when it costs less than this share */
+#define TRIAL_LEAST 3            /* batches of a trial, */
+#define TRIAL_MOST 16
+#define TRIAL_US (20 * MILLI)    /* and time, between these: short batches differ by what the scheduler does to one */
+#define HOPELESS 3.0             /* times the cost before: not worth another batch */
+#define ASK_US (20 * MILLI)
+#define IDLE_TIMES 3
 
 void pace_init(struct pace *p, int threads, int early, bool small)
 {
@@ -29,14 +37,19 @@ static void begin_trial(struct pace *p, int level)
 {
     p->from = p->level;
     p->level = level;
-    p->cost[level] = 0;
     p->tried = 0;
+    p->trial_us = 0;
+    p->trial_units = 0;
 }
 
 static void end_trial(struct pace *p, int64_t now_us)
 {
-    bool pays = p->cost[p->level] < GAIN * p->cost[p->from];
+    double cost = (double)p->trial_us / p->trial_units;
+    bool pays = cost < GAIN * p->cost[p->from];
     bool up = p->level < p->from;
+    p->cost[p->level] = cost;
+    if (p->best <= 0 || cost < p->best)
+        p->best = cost;
     if (up)
         p->up_wait_us = pays ? UP_FIRST_US : p->up_wait_us * 2 < UP_MOST_US ? p->up_wait_us * 2 : UP_MOST_US;
     if (!pays)
@@ -44,8 +57,28 @@ static void end_trial(struct pace *p, int64_t now_us)
     else if (!up)
         p->up_wait_us = UP_FIRST_US;
     p->from = -1;
+    p->idle_seen = 0;
     p->next_up_us = now_us + p->up_wait_us;
+    p->next_hinted_us = now_us + (pays ? 0 : p->up_wait_us < UP_HINTED_US ? p->up_wait_us / 2 : UP_HINTED_US);
     p->next_down_us = now_us + (pays && !up ? 0 : DOWN_US); /* fewer paid: perhaps still fewer do */
+}
+
+bool pace_asks(const struct pace *p, int64_t now_us)
+{
+    return p->from < 0 && p->level > 0 && p->cost[p->level] > 0 && now_us >= p->next_ask_us && now_us >= p->next_hinted_us;
+}
+
+int pace_wants(const struct pace *p)
+{
+    return p->threads[p->level > 0 ? p->level - 1 : 0];
+}
+
+void pace_hint(struct pace *p, bool idle, int64_t now_us)
+{
+    p->next_ask_us = now_us + ASK_US;
+    p->idle_seen = idle ? p->idle_seen + 1 : 0;
+    if (p->idle_seen >= IDLE_TIMES && p->next_up_us > now_us)
+        p->next_up_us = now_us;
 }
 
 int pace_threads(struct pace *p, int64_t now_us)
@@ -65,22 +98,30 @@ int pace_threads(struct pace *p, int64_t now_us)
     return p->threads[p->level];
 }
 
+static void note_trial(struct pace *p, double units, int64_t spent_us, int64_t now_us)
+{
+    if (p->tried++ == 0)
+        return;
+    p->trial_us += spent_us;
+    p->trial_units += units;
+    bool hopeless = (double)spent_us / units > HOPELESS * p->cost[p->from];
+    if (hopeless || p->tried >= TRIAL_MOST || (p->tried >= TRIAL_LEAST && p->trial_us >= TRIAL_US))
+        end_trial(p, now_us);
+}
+
 void pace_note(struct pace *p, int threads, double units, int64_t spent_us, int64_t now_us)
 {
     if (threads != p->threads[p->level] || units <= 0)
         return; /* somebody set another number meanwhile */
-    bool trial = p->from >= 0;
-    if (trial && p->tried++ == 0)
+    if (p->from >= 0) {
+        note_trial(p, units, spent_us, now_us);
         return;
+    }
     double cost = (double)spent_us / units;
     double *have = &p->cost[p->level];
     *have = *have > 0 ? *have * 0.7 + cost * 0.3 : cost;
     if (p->best <= 0 || *have < p->best)
         p->best = *have;
-    if (trial) {
-        if (p->tried >= PACE_TRIAL)
-            end_trial(p, now_us);
-    } else if (p->next_down_us == INT64_MAX && ++p->tried >= p->early) {
+    if (p->next_down_us == INT64_MAX && ++p->tried >= p->early)
         p->next_down_us = now_us;
-    }
 }

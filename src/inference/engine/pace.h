@@ -5,10 +5,12 @@
  * for the one that lost it. On two cores with builds beside it a small model wrote 14 to 45 tokens a second with two
  * threads and 200 to 250 with one (2026-11); alone, two are nearly twice as fast as one. Which holds cannot be
  * known from outside (containers, quotas, neighbours), so it is measured: from time to time a few batches are computed
- * with the next smaller or larger number, and the quicker one is kept. Pure; the caller has the clock.
+ * with the next smaller or larger number, and the quicker one is kept. What can be seen from outside, cores that
+ * nobody uses (spare.h), only says when trying more is worth it sooner. Pure; the caller has the clock.
  *
  *     pace_init(&p, 8, 6, false);
- *     n = pace_threads(&p, now_us);       // before a batch
+ *     if (pace_asks(&p, now_us)) pace_hint(&p, there_are_idle_cores, now_us);
+ *     n = pace_threads(&p, now_us);               // before a batch
  *     pace_note(&p, n, units, spent_us, now_us);  // after it
  */
 #ifndef STEAD_INFERENCE_ENGINE_PACE_H
@@ -18,7 +20,6 @@
 #include <stdint.h>
 
 #define PACE_LEVELS 8         /* N, N/2, N/4 ... 1 */
-#define PACE_TRIAL 3          /* batches of a trial, the first of which is not counted: it starts threads */
 
 struct pace {
     int threads[PACE_LEVELS];
@@ -27,9 +28,13 @@ struct pace {
     double cost[PACE_LEVELS]; /* microseconds a unit, moving average; 0: unknown */
     double best;              /* smallest average ever */
     int from;                 /* level before the trial, -1: no trial */
-    int tried;                /* batches of it */
+    int tried;                /* batches of it; outside of one: batches before the first */
+    int64_t trial_us;         /* spent in it, */
+    double trial_units;       /* and what for: without its first batch, which wakes threads */
     int64_t next_up_us, next_down_us;
     int64_t up_wait_us;       /* grows while trying more threads does not pay */
+    int64_t next_ask_us, next_hinted_us;
+    int idle_seen;            /* how many times in a row */
     int early;
     bool started;
 };
@@ -39,6 +44,9 @@ struct pace {
  * more pay, as a small model's operations are over before other threads have woken up.
  */
 void pace_init(struct pace *p, int threads, int early, bool small);
+bool pace_asks(const struct pace *p, int64_t now_us);       /* whether idle cores would make a difference now */
+int pace_wants(const struct pace *p);                       /* threads that would be tried then */
+void pace_hint(struct pace *p, bool idle, int64_t now_us);
 int pace_threads(struct pace *p, int64_t now_us);
 /* `units`: of work done, so that batches compare (tokens). */
 void pace_note(struct pace *p, int threads, double units, int64_t spent_us, int64_t now_us);

@@ -12,6 +12,7 @@
 
 #include "inference/engine/pace.h"
 #include "inference/engine/sequences.h"
+#include "inference/engine/spare.h"
 #include "inference/engine/worker.h"
 
 #define CHECKPOINTS 4          /* kept a sequence, where the cache cannot be cut anywhere */
@@ -33,6 +34,7 @@ struct job_private {
     /* what the loop's thread has not seen yet: under w->lock */
     struct buf text;
     int32_t predicted_n;
+    int64_t told_us; /* when text was last on its way to the loop's thread */
     struct job_progress progress;
     bool has_progress, done, posted;
     struct job_result result;
@@ -78,10 +80,12 @@ struct worker {
     struct chat_templates *templates;
     ggml_threadpool_t pools[WORKER_THREADS_MAX + 1]; /* by number of threads; the ones not in use sleep */
     void (*pool_free)(ggml_threadpool_t);
+    unsigned asked;           /* calls of evaluate_abort */
     int32_t threads_now;
     int32_t threads_paced;    /* the wanted number that `writing` and `reading` were made for */
     struct pace writing;      /* one token a sequence */
     struct pace reading;      /* prompts */
+    struct spare spare;
     struct llama_batch batch;
     struct sequences seqs;
     struct run *runs;
@@ -91,6 +95,7 @@ struct worker {
 
 /* worker.c: to the loop's thread, by way of the job's outbox. */
 void job_send_text(struct job_private *p, const char *text, size_t n, int32_t predicted_n);
+void job_flush(struct job_private *p); /* what job_send_text holds back */
 void job_send_progress(struct job_private *p, const struct job_progress *progress);
 void job_send_done(struct job_private *p, const struct job_result *r); /* the last */
 

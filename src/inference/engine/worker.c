@@ -13,6 +13,8 @@
 #include "inference/engine/load.h"
 #include "inference/engine/worker-internal.h"
 
+#define TELL_US 8000 /* text goes out at most this often: 125 times a second reads as smoothly as one can see */
+
 /* --- to the loop's thread ------------------------------------------------------------------- */
 
 static void private_destroy(struct job_private *p)
@@ -69,12 +71,28 @@ void job_send_done(struct job_private *p, const struct job_result *r)
     (void)pthread_mutex_unlock(&p->w->lock);
 }
 
+/*
+ * Waking the loop's thread takes a core from the threads that compute: not for every token of a quick model, and not at
+ * all where nobody reads along.
+ */
 void job_send_text(struct job_private *p, const char *text, size_t n, int32_t predicted_n)
 {
+    int64_t now = clock_us();
     (void)pthread_mutex_lock(&p->w->lock);
     buf_add(&p->text, text, n);
     p->predicted_n = predicted_n;
-    post_locked(p);
+    if (!p->job->whole && now - p->told_us >= TELL_US) {
+        p->told_us = now;
+        post_locked(p);
+    }
+    (void)pthread_mutex_unlock(&p->w->lock);
+}
+
+void job_flush(struct job_private *p)
+{
+    (void)pthread_mutex_lock(&p->w->lock);
+    if (p->text.n && !p->job->whole)
+        post_locked(p);
     (void)pthread_mutex_unlock(&p->w->lock);
 }
 
@@ -86,6 +104,7 @@ void job_send_progress(struct job_private *p, const struct job_progress *progres
     post_locked(p);
     (void)pthread_mutex_unlock(&p->w->lock);
 }
+
 /* --- loading -------------------------------------------------------------------------------- */
 
 static void deliver_loading(void *arg)
@@ -252,6 +271,7 @@ int worker_create(struct loop *loop, const struct worker_options *options, const
     w->events = *events;
     w->threads = options->threads;
     w->info.slots = options->slots;
+    w->spare = (struct spare)SPARE_INIT;
     (void)pthread_mutex_init(&w->lock, NULL);
     (void)pthread_cond_init(&w->wake, NULL);
     w->runs = calloc((size_t)options->slots, sizeof *w->runs);
@@ -294,6 +314,7 @@ void worker_destroy(struct worker *w)
         llama_detach_threadpool(w->ctx);
         llama_free(w->ctx);
     }
+    spare_finish(&w->spare);
     for (size_t i = 0; i < COUNT_OF(w->pools); i++)
         if (w->pools[i])
             w->pool_free(w->pools[i]);

@@ -110,6 +110,7 @@ struct job {
     int32_t wanted_slot;             /* or -1 */
     bool no_cache;                   /* evaluate the whole prompt */
     bool want_progress;
+    bool whole;                      /* nobody reads along: all text comes in one piece, before on_done */
     const char *const *stops;        /* the reply ends before the first of these; borrowed */
     size_t nstops;
     void (*on_progress)(void *ctx, const struct job_progress *);

@@ -10,12 +10,15 @@ struct machine {
     int64_t us[17]; /* by threads */
     int64_t now_us;
     int64_t batches[17];
+    bool idle; /* what /proc says of the other cores */
 };
 
 static void run(struct machine *m, struct pace *p, int64_t for_us)
 {
     int64_t end = m->now_us + for_us;
     while (m->now_us < end) {
+        if (pace_asks(p, m->now_us))
+            pace_hint(p, m->idle, m->now_us);
         int n = pace_threads(p, m->now_us);
         m->now_us += m->us[n];
         m->batches[n]++;
@@ -34,6 +37,7 @@ static void pace__stays_with_all_threads_when_they_pay(void **state)
     /* trying costs less than one part in a hundred of the time */
     int64_t lost = m.batches[2] * (m.us[2] - m.us[4]) + m.batches[1] * (m.us[1] - m.us[4]);
     assert_true(lost < 600000);
+    assert_true(m.batches[4] > 20000);
 }
 
 static void pace__goes_down_when_the_cores_are_wanted_elsewhere(void **state)
@@ -89,6 +93,52 @@ static void pace__begins_small_and_grows_where_it_pays(void **state)
     assert_true(m.batches[2] + m.batches[4] < m.batches[1] / 100);
 }
 
+static void pace__goes_up_at_once_when_cores_are_idle(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 8000, [2] = 60000 }, .idle = false };
+    struct pace p;
+    pace_init(&p, 2, 6, false);
+    run(&m, &p, 30000000);
+    assert_int_equal(p.threads[p.level], 1);
+    assert_true(p.up_wait_us >= 8000000); /* it would wait long by itself */
+    m.us[2] = 4200, m.idle = true; /* the build has ended */
+    run(&m, &p, 2300000);
+    assert_int_equal(p.threads[p.level], 2);
+}
+
+static void pace__loses_little_where_idle_cores_are_not_ours(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 8000, [2] = 40000 }, .idle = true };
+    struct pace p;
+    pace_init(&p, 2, 6, false);
+    run(&m, &p, 60000000);
+    assert_int_equal(p.threads[p.level], 1);
+    assert_true(m.batches[2] * m.us[2] < 6000000); /* a tenth of the time */
+}
+
+static void pace__is_not_misled_by_one_slow_batch(void **state)
+{
+    (void)state;
+    struct pace p;
+    int64_t now = 0;
+    pace_init(&p, 2, 6, true);
+    for (int i = 0; i < 4000 && p.threads[p.level] == 1; i++) {
+        int n = pace_threads(&p, now);
+        int64_t us = n == 1 ? 1000 : p.tried == 3 ? 2500 : 550; /* the scheduler took a core away for one batch */
+        now += us;
+        pace_note(&p, n, 1, us, now);
+    }
+    for (int i = 0; i < 30; i++) {
+        int n = pace_threads(&p, now);
+        now += n == 1 ? 1000 : 550;
+        pace_note(&p, n, 1, n == 1 ? 1000 : 550, now);
+    }
+    assert_int_equal(p.threads[p.level], 2);
+    assert_true(now < 1000000);
+}
+
 static void pace__has_nothing_to_try_with_one_thread(void **state)
 {
     (void)state;
@@ -109,6 +159,9 @@ int main(void)
         cmocka_unit_test(pace__notices_contention_that_begins_and_that_ends),
         cmocka_unit_test(pace__goes_down_more_than_one_step),
         cmocka_unit_test(pace__begins_small_and_grows_where_it_pays),
+        cmocka_unit_test(pace__goes_up_at_once_when_cores_are_idle),
+        cmocka_unit_test(pace__loses_little_where_idle_cores_are_not_ours),
+        cmocka_unit_test(pace__is_not_misled_by_one_slow_batch),
         cmocka_unit_test(pace__has_nothing_to_try_with_one_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
