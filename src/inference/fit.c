@@ -48,10 +48,8 @@ static int64_t round_cells(int64_t n)
 static void count_cells(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how, int64_t *full, int64_t *window,
                         int64_t *streams)
 {
-    int64_t cells = round_cells(ctx_tokens);
+    int64_t cells = round_cells(how->unified ? ctx_tokens * how->slots : ctx_tokens);
     *streams = how->unified ? 1 : how->slots;
-    if (how->unified)
-        cells *= how->slots;
     int64_t kept = (int64_t)s->window * (how->unified ? how->slots : 1) + how->ubatch;
     *full = cells;
     *window = how->window_full || kept > cells ? cells : kept;
@@ -195,7 +193,7 @@ int fit_measure(struct loop *loop, const char *path, int64_t ctx_tokens, const s
     m->output = p.output;
     if (how->repack)
         m->repack = p.repacked;
-    if (p.context > 0 && p.context != m->kv + m->recurrent) { /* an architecture that the formulas do not know */
+    if (p.context != m->kv + m->recurrent) { /* an architecture that the formulas do not know */
         m->kv = p.context;
         m->recurrent = 0;
         m->kv_window = 0;

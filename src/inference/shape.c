@@ -21,34 +21,34 @@ static const struct window_rule {
     const char *arch;
     int period;
     bool full_first;
-    const char *key;     /* of the window's size; NULL: attention.sliding_window */
-    int64_t size;        /* where the file says nothing; 0: then there is no window */
+    int64_t absent;      /* size where the file says nothing; 0: then there is no window */
+    int64_t fixed;       /* size whatever the file says, unless it says 0 */
 } windows[] = {
-    { "afmoe", 4, false, NULL, 0 },
-    { "cohere2", 4, false, NULL, 0 },
-    { "cohere2moe", 4, true, NULL, 0 },
-    { "dots3note", 0, false, NULL, 0 },
-    { "exaone-moe", 4, false, NULL, 128 },
-    { "exaone4", 4, false, NULL, 0 },
-    { "gemma-embedding", 6, false, NULL, 0 },
-    { "gemma2", 2, false, NULL, 4096 },
-    { "gemma3", 6, false, NULL, 0 },
-    { "gemma3n", 5, false, NULL, 0 },
-    { "gemma4", 0, false, NULL, 0 },
-    { "gpt-oss", 2, false, NULL, 0 },
-    { "granite-swa", 0, false, NULL, 0 },
-    { "laguna", 4, true, NULL, 0 },
-    { "llama4", 4, false, "attention.chunk_size", 8192 },
-    { "maple", 0, false, NULL, 0 },
-    { "mellum", 4, false, NULL, 0 },
-    { "mimo2", 0, false, NULL, 0 },
-    { "modern-bert", 3, true, NULL, 0 },
-    { "muse-glimmer", 4, false, NULL, 0 },
-    { "olmo2", 4, false, NULL, 0 },
-    { "plamo3", 8, false, NULL, 0 },
-    { "smallthinker", 4, true, NULL, 4096 },
-    { "spark2.5", 0, false, NULL, 0 },
-    { "step35", 0, false, NULL, 0 },
+    { "afmoe", 4, false, 0, 0 },
+    { "cohere2", 4, false, 0, 0 },
+    { "cohere2moe", 4, true, 0, 0 },
+    { "dots3note", 0, false, 0, 0 },
+    { "exaone-moe", 4, false, 128, 0 },
+    { "exaone4", 4, false, 0, 0 },
+    { "gemma-embedding", 6, false, 0, 0 },
+    { "gemma2", 2, false, 4096, 0 },
+    { "gemma3", 6, false, 0, 0 },
+    { "gemma3n", 5, false, 0, 0 },
+    { "gemma4", 0, false, 0, 0 },
+    { "gpt-oss", 2, false, 0, 0 },
+    { "granite_swa", 0, false, 0, 0 },
+    { "laguna", 4, true, 0, 0 },
+    { "llama4", 4, false, 8192, 8192 },
+    { "maple", 0, false, 0, 0 },
+    { "mellum", 4, false, 0, 0 },
+    { "mimo2", 0, false, 0, 0 },
+    { "modern-bert", 3, true, 0, 0 },
+    { "muse-glimmer", 4, false, 0, 0 },
+    { "olmo2", 4, false, 0, 0 },
+    { "plamo3", 8, false, 0, 0 },
+    { "smallthinker", 4, true, 0, 4096 },
+    { "spark2_5", 0, false, 0, 0 },
+    { "step35", 0, false, 0, 0 },
 };
 
 static void set_windows(const struct gguf *g, struct shape *s)
@@ -59,7 +59,9 @@ static void set_windows(const struct gguf *g, struct shape *s)
             rule = &windows[i];
     if (!rule || (strcmp(s->arch, "exaone4") == 0 && s->layers != 64))
         return;
-    int64_t size = gguf_arch_i64(g, rule->key ? rule->key : "attention.sliding_window", rule->size);
+    int64_t size = gguf_arch_i64(g, "attention.sliding_window", rule->absent);
+    if (rule->fixed && size > 0)
+        size = rule->fixed;
     if (strcmp(s->arch, "exaone4") == 0 && size == 0)
         size = 4096;
     if (size <= 0 || size > INT32_MAX)
@@ -82,23 +84,48 @@ static void set_windows(const struct gguf *g, struct shape *s)
 
 /* --- recurrent layers ----------------------------------------------------------------------------- */
 
+/* Which layers are recurrent (enum recurrent_rule), and what they keep (enum state_rule). */
 enum recurrent_rule { RECURRENT_NONE, RECURRENT_ALL, RECURRENT_INTERVAL, RECURRENT_NO_KV, RECURRENT_NO_KV_NO_FF, RECURRENT_BESIDE };
 
-static const struct {
+enum state_rule { STATE_SSM, STATE_SSM_ALONE, STATE_WKV, STATE_CONV, STATE_KDA, STATE_SQUARE };
+
+static const struct recurrent_row {
     const char *arch;
     enum recurrent_rule rule;
+    enum state_rule state;
+    int64_t interval; /* RECURRENT_INTERVAL: where the file says nothing */
 } recurrents[] = {
-    { "mamba", RECURRENT_ALL },          { "mamba2", RECURRENT_ALL },         { "rwkv6", RECURRENT_ALL },
-    { "rwkv6qwen2", RECURRENT_ALL },     { "rwkv7", RECURRENT_ALL },          { "arwkv7", RECURRENT_ALL },
-    { "qwen3next", RECURRENT_INTERVAL }, { "qwen35", RECURRENT_INTERVAL },    { "qwen35moe", RECURRENT_INTERVAL },
-    { "jamba", RECURRENT_NO_KV },        { "plamo2", RECURRENT_NO_KV },       { "granitehybrid", RECURRENT_NO_KV },
-    { "lfm2", RECURRENT_NO_KV },         { "lfm2moe", RECURRENT_NO_KV },      { "kimi-linear", RECURRENT_NO_KV },
-    { "nemotron_h", RECURRENT_NO_KV_NO_FF }, { "nemotron_h_moe", RECURRENT_NO_KV_NO_FF }, { "falcon-h1", RECURRENT_BESIDE },
+    { "arwkv7", RECURRENT_ALL, STATE_WKV, 0 },
+    { "bailingmoe3", RECURRENT_NO_KV, STATE_KDA, 0 },
+    { "falcon-h1", RECURRENT_BESIDE, STATE_SSM, 0 },
+    { "granitehybrid", RECURRENT_NO_KV, STATE_SSM, 0 },
+    { "jamba", RECURRENT_NO_KV, STATE_SSM_ALONE, 0 },
+    { "kimi-k3", RECURRENT_NO_KV, STATE_KDA, 0 },
+    { "kimi-linear", RECURRENT_NO_KV, STATE_KDA, 0 },
+    { "lfm2", RECURRENT_NO_KV, STATE_CONV, 0 },
+    { "lfm2moe", RECURRENT_NO_KV, STATE_CONV, 0 },
+    { "mamba", RECURRENT_ALL, STATE_SSM_ALONE, 0 },
+    { "mamba2", RECURRENT_ALL, STATE_SSM, 0 },
+    { "minimax-01", RECURRENT_INTERVAL, STATE_SQUARE, 8 },
+    { "nemotron_h", RECURRENT_NO_KV_NO_FF, STATE_SSM, 0 },
+    { "nemotron_h_moe", RECURRENT_NO_KV_NO_FF, STATE_SSM, 0 },
+    { "plamo2", RECURRENT_NO_KV, STATE_SSM, 0 },
+    { "qwen35", RECURRENT_INTERVAL, STATE_SSM, 4 },
+    { "qwen35moe", RECURRENT_INTERVAL, STATE_SSM, 4 },
+    { "qwen3next", RECURRENT_INTERVAL, STATE_SSM, 4 },
+    { "rwkv6", RECURRENT_ALL, STATE_WKV, 0 },
+    { "rwkv6qwen2", RECURRENT_ALL, STATE_WKV, 0 },
+    { "rwkv7", RECURRENT_ALL, STATE_WKV, 0 },
 };
+
+/* No cache at all: they read a text at once (embeddings), or write all of it at once (diffusion). */
+static const char *const cacheless[] = { "bert", "dream", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3",
+                                         "llada", "llada-moe", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe",
+                                         "rnd1", "wavtokenizer-dec" };
 
 /* Caches of their own kind (indexers, compressed states): these formulas would be too small. */
 static const char *const unsure[] = { "deepseek32", "deepseek4", "glm-dsa", "qwen4exp", "dots3note", "minimax-m3",
-                                      "kimi-k3", "bailingmoe3", "minimax-01", "t5", "gemma3n", "gemma4" };
+                                      "hy_v4", "t5", "gemma4" };
 
 /* A number of a hostile file, within what products of a few of them can hold. */
 static int64_t bounded(const struct gguf *g, const char *key)
@@ -107,57 +134,77 @@ static int64_t bounded(const struct gguf *g, const char *key)
     return v < 0 || v > 1 << 20 ? 0 : v;
 }
 
+/* llama_hparams::n_embd_r and n_embd_s. Keys of another family may lie in the file too: llama.cpp does not read them. */
+static void set_state(const struct gguf *g, enum state_rule rule, struct shape *s)
+{
+    int64_t wkv = bounded(g, "wkv.head_size"), cache = bounded(g, "shortconv.l_cache"), kda = bounded(g, "kda.head_dim");
+    int64_t conv = bounded(g, "ssm.conv_kernel"), inner = bounded(g, "ssm.inner_size"), state = bounded(g, "ssm.state_size");
+    int64_t groups = bounded(g, "ssm.group_count"), shift = bounded(g, "token_shift_count");
+    int64_t past = conv > 0 ? conv - 1 : 0, head = s->layers > 0 ? s->layer[0].head_k : 0;
+    switch (rule) {
+    case STATE_WKV:
+        s->state_r = (shift ? shift : 2) * s->embd;
+        s->state_s = (int64_t)s->embd * wkv;
+        break;
+    case STATE_CONV:
+        s->state_r = cache > 0 ? (int64_t)s->embd * (cache - 1) : 0;
+        break;
+    case STATE_KDA:
+        s->state_r = 3 * (conv > 0 ? past : 3) * s->heads * kda;
+        s->state_s = kda * kda * s->heads;
+        break;
+    case STATE_SQUARE:
+        s->state_s = head * head * s->heads;
+        break;
+    case STATE_SSM_ALONE:
+    case STATE_SSM:
+    default:
+        s->state_r = past * (inner + (rule == STATE_SSM ? 2 * groups * state : 0));
+        s->state_s = state * inner;
+    }
+}
+
 static void set_recurrent(const struct gguf *g, struct shape *s)
 {
-    enum recurrent_rule rule = RECURRENT_NONE;
+    const struct recurrent_row *row = NULL;
     for (size_t i = 0; i < COUNT_OF(recurrents); i++)
         if (strcmp(recurrents[i].arch, s->arch) == 0)
-            rule = recurrents[i].rule;
-    if (rule == RECURRENT_NONE)
+            row = &recurrents[i];
+    if (!row)
         return;
-    int64_t interval = gguf_arch_i64(g, "full_attention_interval", 4);
+    int64_t interval = gguf_arch_i64(g, "full_attention_interval", row->interval);
+    const struct gguf_value *list = row->rule == RECURRENT_INTERVAL ? gguf_find_arch(g, "attention.recurrent_layers") : NULL;
     for (int32_t i = 0; i < s->layers; i++) {
         struct shape_layer *l = &s->layer[i];
         int64_t ff = gguf_arch_at(g, "feed_forward_length", (size_t)i, 0);
-        switch (rule) {
-        case RECURRENT_ALL: l->recurrent = true; break;
+        switch (row->rule) {
         case RECURRENT_INTERVAL: l->recurrent = interval > 0 && (i + 1) % interval != 0; break;
         case RECURRENT_NO_KV: l->recurrent = l->kv_heads == 0; break;
-        case RECURRENT_NO_KV_NO_FF:
-            l->recurrent = l->kv_heads == 0 && ff == 0;
-            l->attention = l->kv_heads > 0 && ff == 0;
-            break;
+        case RECURRENT_NO_KV_NO_FF: l->recurrent = l->kv_heads == 0 && ff == 0; break;
+        case RECURRENT_ALL:
         case RECURRENT_BESIDE:
         default: l->recurrent = true; break;
         }
-        if (rule != RECURRENT_NO_KV_NO_FF)
-            l->attention = rule == RECURRENT_BESIDE || !l->recurrent;
+        if (list && list->kind == GGUF_LIST)
+            l->recurrent = list->items && (uint64_t)i < list->n && list->items[i] != 0;
+        else if (list)
+            l->recurrent = list->i != 0;
+        l->attention = row->rule == RECURRENT_BESIDE || !l->recurrent;
+        if (row->rule == RECURRENT_NO_KV_NO_FF)
+            l->attention = l->kv_heads > 0 && ff == 0;
     }
-    if (rule == RECURRENT_INTERVAL) {
-        const struct gguf_value *list = gguf_find_arch(g, "attention.recurrent_layers");
-        for (int32_t i = 0; list && list->items && i < s->layers && (uint64_t)i < list->n; i++) {
-            s->layer[i].recurrent = list->items[i] != 0;
-            s->layer[i].attention = !s->layer[i].recurrent;
-        }
-    }
+    set_state(g, row->state, s);
+}
 
-    /* llama_hparams::n_embd_r and n_embd_s */
-    int64_t wkv = bounded(g, "wkv.head_size"), shortconv = bounded(g, "shortconv.l_cache"), kda = bounded(g, "kda.head_dim");
-    int64_t conv = bounded(g, "ssm.conv_kernel"), inner = bounded(g, "ssm.inner_size"), state = bounded(g, "ssm.state_size");
-    int64_t groups = bounded(g, "ssm.group_count"), shift = bounded(g, "token_shift_count");
-    int64_t past = conv > 0 ? conv - 1 : 0;
-    if (wkv > 0) {
-        s->state_r = (shift ? shift : 2) * s->embd;
-        s->state_s = (int64_t)s->embd * wkv;
-    } else if (shortconv > 0) {
-        s->state_r = (int64_t)s->embd * (shortconv - 1);
-    } else if (kda > 0) {
-        s->state_r = 3 * (conv > 0 ? conv - 1 : 3) * s->heads * kda;
-        s->state_s = kda * kda * s->heads;
-    } else {
-        s->state_r = past * (inner + 2 * groups * state);
-        s->state_s = state * inner;
-    }
+/* Of hybrid models with a window, all attention layers have it (lfm2.cpp). */
+static void set_hybrid_window(const struct gguf *g, struct shape *s)
+{
+    int64_t size = strcmp(s->arch, "lfm2") == 0 ? gguf_arch_i64(g, "attention.sliding_window", 0) : 0;
+    if (size <= 0 || size > INT32_MAX)
+        return;
+    s->window = (int32_t)size;
+    for (int32_t i = 0; i < s->layers; i++)
+        s->layer[i].window = s->layer[i].attention;
 }
 
 /* --- weights --------------------------------------------------------------------------------------- */
@@ -251,6 +298,8 @@ static void read_names(const struct gguf *g, struct shape *s)
     s->has_template = gguf_find(g, "tokenizer.chat_template") != NULL;
 }
 
+#define GEMMA3N_OWN 20 /* gemma3n.cpp: n_layer_kv_from_start, the same in every file */
+
 static int read_layers(const struct gguf *g, struct shape *s, struct err *e)
 {
     int32_t all = 0, extra = 0;
@@ -263,7 +312,9 @@ static int read_layers(const struct gguf *g, struct shape *s, struct err *e)
         return err_set(e, ERR_NOMEM, "out of memory");
     int64_t head = s->heads > 0 ? s->embd / s->heads : 0;
     int64_t k = gguf_arch_i64(g, "attention.key_length", head), v = gguf_arch_i64(g, "attention.value_length", head);
-    int64_t shared = gguf_arch_i64(g, "attention.shared_kv_layers", 0);
+    int64_t shared = gguf_arch_i64(g, "attention.shared_kv_layers", 0); /* the last ones use those of an earlier layer */
+    if (strcmp(s->arch, "gemma3n") == 0)
+        shared = s->layers > GEMMA3N_OWN ? s->layers - GEMMA3N_OWN : 0;
     if (k < 0 || k > 1 << 20 || v < 0 || v > 1 << 20)
         return err_set(e, ERR_INPUT, "attention heads of %lld and %lld numbers", (long long)k, (long long)v);
     for (int32_t i = 0; i < s->layers; i++) {
@@ -285,6 +336,10 @@ static int read_layers(const struct gguf *g, struct shape *s, struct err *e)
             s->layer[i].head_v = (int32_t)v_window;
         }
     set_recurrent(g, s);
+    set_hybrid_window(g, s);
+    for (size_t c = 0; c < COUNT_OF(cacheless); c++)
+        for (int32_t i = 0; i < s->layers && strcmp(cacheless[c], s->arch) == 0; i++)
+            s->layer[i].attention = false;
     s->latent = gguf_arch_i64(g, "attention.key_length_mla", 0) > 0 && gguf_arch_i64(g, "attention.value_length_mla", 0) > 0;
     return 0;
 }

@@ -117,8 +117,6 @@ int load_context(struct llama_model *model, const struct worker_options *o, bool
         if (ctx_tokens <= 0 || ctx_tokens > WORKER_CTX_DEFAULT)
             ctx_tokens = WORKER_CTX_DEFAULT;
     }
-    ctx_tokens = (ctx_tokens + 255) / 256 * 256; /* llama.cpp rounds a sequence's cells up to this */
-
     struct llama_context_params p = llama_context_default_params();
     p.n_ctx = (uint32_t)ctx_tokens * (uint32_t)o->slots;
     p.n_seq_max = (uint32_t)o->slots;

@@ -48,6 +48,7 @@ static const struct row rows[] = {
     { "dense 5000, rounded up", DENSE, 5000, 1, 512, FIT_F16, FIT_F16, false },
     { "dense 32k, 4 slots", DENSE, 32768, 4, 512, FIT_F16, FIT_F16, false },
     { "dense 32k, 4 slots, one cache", DENSE, 8192, 4, 512, FIT_F16, FIT_F16, true },
+    { "dense 5000, 7 slots, one cache", DENSE, 5000, 7, 512, FIT_F16, FIT_F16, true },
     { "dense q8_0 cache", DENSE_Q4, 16384, 2, 512, FIT_Q8_0, FIT_Q8_0, false },
     { "dense q4_0 keys", DENSE_Q4, 16384, 1, 512, FIT_Q4_0, FIT_F16, false },
     { "dense small batch", DENSE, 8192, 1, 128, FIT_F16, FIT_F16, false },
