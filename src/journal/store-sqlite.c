@@ -107,6 +107,7 @@ struct store {
     int64_t last_n;
     bool writable;
     bool begun;
+    bool new_log;                   /* nothing is in the write-ahead log yet */
     struct checkpointer checkpointer;
 };
 
@@ -302,9 +303,20 @@ static int identify(struct store *s, int64_t *version, struct err *e)
 static int on_commit(void *ctx, sqlite3 *db, const char *name, int pages)
 {
     struct store *s = ctx;
-    (void)db, (void)name;
+    (void)name;
+    if (s->new_log)
+        (void)sqlite3_exec(db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
+    s->new_log = false;
     checkpointer_poke(&s->checkpointer, pages);
     return SQLITE_OK;
+}
+
+static bool log_is_new(const struct store *s)
+{
+    struct stat st;
+    AUTO(buf) struct buf path = BUF_INIT(8192);
+    buf_addf(&path, "%s-wal", s->path);
+    return stat(buf_str(&path), &st) == 0 && st.st_size == 0;
 }
 
 /* Directories 0700, file 0600 whatever the umask: the record holds people's code. */
@@ -355,13 +367,17 @@ static int open_db(struct store *s, unsigned flags, struct err *e)
         err_hint(e, "make it writable for you, or set STEAD_STATE_DIR to a directory that is");
         return err_code(e);
     }
-    /* synchronous=NORMAL: see "What is safe when" in docs/design/journal.md. */
-    if (set_wal(s, e) < 0 || exec(s, "PRAGMA synchronous=NORMAL", "cannot open the journal", e) < 0)
+    /* synchronous=NORMAL, but for a new file and for the first commit to a new log, which would wait for the disk before
+     * there is anything to lose: see "What is safe when" in docs/design/journal.md. */
+    if ((version == 0 && exec(s, "PRAGMA synchronous=OFF", "cannot open the journal", e) < 0) || set_wal(s, e) < 0)
         return err_code(e);
+    s->new_log = log_is_new(s);
+    if (exec(s, s->new_log ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=NORMAL", "cannot open the journal", e) < 0)
+        return err_code(e);
+    sqlite3_wal_hook(s->db, on_commit, s); /* in place of checkpoints inside a commit */
     if (version < SCHEMA_VERSION && migrate(s, e) < 0)
         return err_code(e);
     s->writable = true;
-    sqlite3_wal_hook(s->db, on_commit, s); /* in place of checkpoints inside a commit */
     return 0;
 }
 
