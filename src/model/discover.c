@@ -9,6 +9,7 @@
 #include "model/http.h"
 #include "model/look.h"
 
+#define LOADING_POLL_MS 500
 #define NAMED_MS 5000 /* an endpoint that the user named may be far away */
 
 static const struct {
@@ -172,6 +173,41 @@ static int look(struct loop *loop, struct endpoints *all, size_t from, int64_t m
     return rc;
 }
 
+static struct endpoint *first_loading(const struct endpoints *all)
+{
+    for (size_t i = 0; i < all->len; i++)
+        if (all->items[i]->state == ENDPOINT_LOADING)
+            return all->items[i];
+    return NULL;
+}
+
+/* A server that was just started: it is asked again until it can say what it is, for that decides how it is talked to. */
+static int wait_loading(struct loop *loop, struct endpoints *all, const struct discover_options *o, struct cancel *cancel, struct err *e)
+{
+    int64_t until = clock_ms() + o->loading_ms;
+    const struct endpoint *said = NULL;
+    struct endpoint *ep;
+    bool never = false;
+    while (!any_ready(all) && (ep = first_loading(all)) && clock_ms() < until) {
+        if (!said && o->on_loading)
+            o->on_loading(o->ctx, ep);
+        said = ep;
+        int rc = loop_wait(loop, &never, clock_ms() + LOADING_POLL_MS, cancel, e);
+        if (rc < 0 && rc != -ERR_TIMEOUT)
+            return rc;
+        err_reset(e);
+        rc = look_all(loop, &ep, 1, NAMED_MS, NAMED_MS, cancel, e);
+        if (rc >= 0 && ep->state != ENDPOINT_LOADING) { /* what it was before it knew itself does not hold */
+            profile_destroy(TAKE(ep->profile));
+            if (ep->state != ENDPOINT_DOWN)
+                rc = profile_for(ep, o->profile_dir, &ep->profile, e);
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 static int nothing(const struct endpoints *all, struct err *e)
 {
     for (size_t i = 0; i < all->len; i++)
@@ -239,7 +275,9 @@ int endpoints_discover(struct loop *loop, const struct discover_options *o, stru
         if (rc < 0)
             return rc;
     }
-    rc = give_names(all, e);
+    rc = wait_loading(loop, all, o, cancel, e);
+    if (rc >= 0)
+        rc = give_names(all, e);
     if (rc < 0)
         return rc;
     rc = any_ready(all) ? 0 : nothing(all, e);

@@ -133,6 +133,9 @@ struct discover_options {
     bool local_only;         /* leave hosted endpoints out */
     bool no_ports;           /* do not ask well-known ports */
     const char *const *env;  /* environment to read, NULL: ours */
+    int64_t loading_ms;      /* wait so long for one that is loading its model when none is ready; 0: not at all */
+    void (*on_loading)(void *ctx, const struct endpoint *ep); /* once, when such a wait begins; may be NULL */
+    void *ctx;
 };
 
 #define DISCOVER_PORT_MS 150 /* a local server that is up answers in a few; also with all ports dead */

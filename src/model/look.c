@@ -120,6 +120,11 @@ static void __attribute__((format(printf, 4, 5))) trouble(struct endpoint *ep, e
     ep->state = state;
 }
 
+static void is_loading(struct endpoint *ep)
+{
+    trouble(ep, ENDPOINT_LOADING, "wait until it has loaded", "%s is loading its model", ep->url);
+}
+
 static bool is_embedding(struct span id)
 {
     struct span s = id;
@@ -256,7 +261,7 @@ static void read_first(struct ask *a)
         return;
     case 503:
         failure_text(buf_span(&a->answer), &words, &type, &unused, &unused);
-        trouble(ep, ENDPOINT_LOADING, "wait until it has loaded", "%s is loading its model", ep->url);
+        is_loading(ep);
         ep->server = ep->server ? ep->server : kind_by_address(ep->address);
         break;
     case 404:
@@ -375,6 +380,19 @@ static void read_lmstudio(struct ask *a)
     }
 }
 
+/* llama-server lists its model before it has loaded it; what it will be (context, template) it says only then. */
+static void check_loading(struct ask *a)
+{
+    AUTO(buf) struct buf words = BUF_INIT(512);
+    AUTO(buf) struct buf type = BUF_INIT(128);
+    int64_t unused = -1;
+    if (a->status != 503)
+        return;
+    failure_text(buf_span(&a->answer), &words, &type, &unused, &unused);
+    if (failure_classify(a->status, buf_span(&type), buf_span(&words)) == MODEL_ERR_LOADING)
+        is_loading(a->ep);
+}
+
 struct question {
     enum server_kind kind; /* whom it is for; SERVER_UNKNOWN: also those not recognised */
     const char *path;      /* below the root */
@@ -439,9 +457,12 @@ int look_all(struct loop *loop, struct endpoint *const *eps, size_t n, int64_t c
     }
     if (rc >= 0)
         rc = ask_all(loop, second, n2, connect_ms, deadline, cancel, e);
-    for (size_t i = 0; rc >= 0 && i < n2; i++)
+    for (size_t i = 0; rc >= 0 && i < n2; i++) {
         if (second[i].json)
             which[i]->read(&second[i]);
+        else
+            check_loading(&second[i]);
+    }
 
     for (size_t i = 0; rc >= 0 && i < n; i++) {
         struct endpoint *ep = eps[i];

@@ -14,7 +14,8 @@ SCRIPT.json:
   "context"  its context (default 32768)
   "template" shown by /props
   "routes"   {"GET /path": {"status": 200, "json": ... | "text": ...}}: more routes, or others
-  "refuse"   [{"has": "text in the request", "lacks": "...", "path": "...", "times": N, "status": 400, "json": ... | "text": ...}]: before any reply is used up
+  "refuse"   [{"has": "text in the request", "lacks": "...", "path": "...", "times": N, "status": 400, "json": ... | "text": ...}]: before any reply is used up;
+             other requests than chats only by a row with "path"
   "replies"  one for each request to a chat route, in order; the last is repeated when "repeat" is true,
              else requests behind the last get status 599.
 A reply:
@@ -231,8 +232,10 @@ class State:
             with self.lock:
                 self.record.write(json.dumps(row) + "\n")
 
-    def refusal(self, path, body):
+    def refusal(self, path, body, chat):
         for i, r in enumerate(self.script.get("refuse", [])):
+            if not chat and "path" not in r:
+                continue
             with self.lock:
                 if r.get("times") is not None and self.used.get(i, 0) >= r["times"]:
                     continue
@@ -352,7 +355,7 @@ class Handler(BaseHTTPRequestHandler):
                "first_us": getattr(self, "first", now_us()), "last_us": now_us()}
         self.current, self.sent = {}, 0
         try:
-            refusal = state.refusal(path, body) if chat else None
+            refusal = state.refusal(path, body, chat)
             if refusal:
                 self.current = refusal
                 self.answer(dict(refusal, text=refusal["text"]) if "text" in refusal else refusal)

@@ -125,6 +125,43 @@ static void trouble__is_named_with_its_remedy(void **state)
     }
 }
 
+static void saw_loading(void *ctx, const struct endpoint *ep)
+{
+    (void)ep;
+    ++*(int *)ctx;
+}
+
+/* llama-server answers /v1/models while /props says 503: what it is shows only when it has loaded. */
+static void loading__is_waited_for_until_it_knows_itself(void **state)
+{
+    (void)state;
+    struct scripted s;
+    struct loop *loop = NULL;
+    struct err e = ERR_INIT;
+    struct endpoints *all = NULL;
+    int said = 0;
+    start(&s, &loop, "{\"template\":\"<tool_call> of its own\",\"context\":4242,\"refuse\":[{\"path\":\"/props\",\"times\":3,\"status\":503,"
+                     "\"json\":{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}}]}");
+    static const char *const env[] = { NULL };
+    struct discover_options o = { .chosen = s.url, .no_ports = true, .env = env };
+    assert_int_equal(endpoints_discover(loop, &o, NULL, &all, &e), -ERR_UNAVAILABLE); /* nobody asked to wait */
+    assert_contains(e.text, "loading its model");
+    assert_int_equal(all->items[0]->state, ENDPOINT_LOADING);
+    endpoints_destroy(all);
+    o.loading_ms = 20000;
+    o.on_loading = saw_loading;
+    o.ctx = &said;
+    assert_ok(endpoints_discover(loop, &o, NULL, &all, &e), &e);
+    assert_int_equal(said, 1);
+    assert_int_equal(all->items[0]->state, ENDPOINT_READY);
+    assert_int_equal(all->items[0]->context_tokens, 4242);
+    assert_string_equal(all->items[0]->chat_template, "<tool_call> of its own");
+    assert_non_null(all->items[0]->profile);
+    endpoints_destroy(all);
+    scripted_stop(&s);
+    loop_destroy(loop);
+}
+
 static void hosted__wants_a_model_to_be_named(void **state)
 {
     (void)state;
@@ -242,6 +279,7 @@ int main(void)
         cmocka_unit_test(kinds__say_what_they_are),
         cmocka_unit_test(order__option_then_environment_then_configuration),
         cmocka_unit_test(trouble__is_named_with_its_remedy),
+        cmocka_unit_test(loading__is_waited_for_until_it_knows_itself),
         cmocka_unit_test(hosted__wants_a_model_to_be_named),
         cmocka_unit_test(dead_ports__cost_little),
         cmocka_unit_test(ollama__context_of_the_loaded_model_counts),
