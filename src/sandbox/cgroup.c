@@ -143,16 +143,41 @@ void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf 
         buf_adds(note, "no cgroup of our own here: memory is limited per process, not for the sandbox as a whole\n");
 }
 
-int cgroup_enter(struct cgroup *c, pid_t pid)
+static void *enter_main(void *arg)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (put_i64(c->paths[i], "cgroup.procs", pid) < 0)
-            return -1;
-    return 0;
+    struct cgroup *c = arg;
+    for (size_t i = 0; i < c->n && !c->failed; i++)
+        if (put_i64(c->paths[i], "cgroup.procs", c->pid) < 0)
+            c->failed = errno;
+    return NULL;
+}
+
+void cgroup_enter(struct cgroup *c, pid_t pid)
+{
+    sigset_t all, before;
+    c->pid = pid;
+    if (!c->n)
+        return;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+    c->entering = pthread_create(&c->thread, NULL, enter_main, c) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!c->entering)
+        (void)enter_main(c);
+}
+
+int cgroup_entered(struct cgroup *c)
+{
+    if (c->entering)
+        (void)pthread_join(c->thread, NULL);
+    c->entering = false;
+    errno = c->failed;
+    return c->failed && c->failed != ESRCH ? -1 : 0; /* ESRCH: it has ended already, which is said elsewhere */
 }
 
 void cgroup_destroy(struct cgroup *c)
 {
+    (void)cgroup_entered(c);
     for (size_t i = 0; i < c->n; i++)
         /* The last process may be leaving still, although it has been waited for: milliseconds. */
         for (int tries = 0; rmdir(c->paths[i]) < 0 && errno == EBUSY && tries < 50; tries++)

@@ -334,17 +334,37 @@ static int start(struct sandbox *sb, const struct sandbox_spec *spec, struct err
     int64_t go = (layout.overlay ? WIRE_GO_NOTIFY : 0) | (spec->exceptions & SANDBOX_ALLOW_USERNS ? WIRE_GO_NO_LANDLOCK : 0);
     if (r >= 0)
         r = client_send(sb, &(struct wire){ .type = WIRE_GO, .a = go }, NULL, 0, NULL, 0, e);
-    /* While the helper builds its walls, and before it runs anything: moving a process into a cgroup waits for a
-     * grace period of the kernel's, several milliseconds. */
-    if (r >= 0 && cgroup_enter(&sb->cgroup, sb->p.pid) < 0 && errno != ESRCH)
-        r = err_sys(e, "cannot put the sandbox into its cgroup");
+    /* While the helper builds its walls; sandbox_job_start waits for it before anything is run inside. */
+    if (r >= 0)
+        cgroup_enter(&sb->cgroup, sb->p.pid);
     /* A helper that failed at an early step has said so, whatever became of what we sent after it. */
-    if (r >= 0 || e->kind == ERR_UNAVAILABLE)
-        r = wait_ready(sb, e);
+    return r < 0 && e->kind == ERR_UNAVAILABLE ? wait_ready(sb, e) : r;
+}
+
+int sandbox_ready(struct sandbox *sb, struct err *e)
+{
+    if (sb->source || sb->dead)
+        return 0;
+    int r = wait_ready(sb, e);
     return r < 0 ? r : client_attach(sb, e);
 }
 
 int sandbox_start(struct loop *loop, const struct sandbox_spec *spec, struct sandbox **out, struct err *e)
+{
+    struct sandbox *sb;
+    int r = sandbox_begin(loop, spec, &sb, e);
+    if (r < 0)
+        return r;
+    r = sandbox_ready(sb, e);
+    if (r < 0) {
+        sandbox_destroy(sb);
+        return r;
+    }
+    *out = sb;
+    return 0;
+}
+
+int sandbox_begin(struct loop *loop, const struct sandbox_spec *spec, struct sandbox **out, struct err *e)
 {
     if (spec->backend && strcmp(spec->backend, "native") != 0) {
         err_set(e, ERR_UNSUPPORTED, "sandbox backend '%s' is not part of this release", spec->backend);

@@ -5,6 +5,8 @@
 #ifndef STEAD_SANDBOX_SANDBOX_INTERNAL_H
 #define STEAD_SANDBOX_SANDBOX_INTERNAL_H
 
+#include <pthread.h>
+
 #include "base/bind.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -62,9 +64,16 @@ struct cgroup {
     char paths[4][256]; /* directories that we made */
     size_t n;
     int version;        /* 0: none */
+    pthread_t thread;   /* of cgroup_enter */
+    bool entering;
+    pid_t pid;
+    int failed;         /* errno of the thread */
 };
 void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf *note);
-int cgroup_enter(struct cgroup *c, pid_t pid);
+/* Move the process, beside us: that waits for a grace period of the kernel's, several milliseconds. */
+void cgroup_enter(struct cgroup *c, pid_t pid);
+/* Wait for it: 0, or -1 and errno. Again is allowed. */
+int cgroup_entered(struct cgroup *c);
 void cgroup_destroy(struct cgroup *c);
 int64_t cgroup_oom_kills(const struct cgroup *c);
 void cgroup_describe(struct sandbox_wall *w);

@@ -99,6 +99,12 @@ int sandbox_parse_exception(const char *name, unsigned *exceptions, struct err *
 
 /* ERR_DENIED with a hint when isolation is impossible here; ERR_UNSUPPORTED when this overlay is (use another layer kind). */
 int sandbox_start(struct loop *loop, const struct sandbox_spec *spec, struct sandbox **out, struct err *e) WARN_UNUSED;
+/*
+ * The same in two parts, so that other work goes on while the walls are built: nothing may be asked of a sandbox that was
+ * begun before sandbox_ready has returned 0, and each may fail as sandbox_start does. sandbox_ready again is allowed.
+ */
+int sandbox_begin(struct loop *loop, const struct sandbox_spec *spec, struct sandbox **out, struct err *e) WARN_UNUSED;
+int sandbox_ready(struct sandbox *sb, struct err *e) WARN_UNUSED;
 /* Kills everything inside and waits until it is gone. */
 void sandbox_destroy(struct sandbox *sb);
 static inline void sandbox_auto(struct sandbox **sb)
