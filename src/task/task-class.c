@@ -1,7 +1,9 @@
 #include "task/task-internal.h"
 
+#include <signal.h>
 #include <string.h>
 
+#include "base/data.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "model/chat.h"
@@ -17,6 +19,44 @@
 #define ASK_TEXT_BYTES 2000
 #define ASK_TOKENS 600 /* some models think first */
 #define ASK_FIRST_BYTE_MS 20000
+
+static void *load_main(void *arg)
+{
+    struct class_loader *l = arg;
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
+    const struct class_input any = { .text = SPAN("any text") };
+    struct classification ignored;
+    if (classes_create(&l->classes, &l->err) >= 0 && class_decide(l->classes, &any, &a, &ignored, &l->err) < 0) /* compiles the patterns */
+        classes_destroy(TAKE(l->classes));
+    return NULL;
+}
+
+void task_classes_begin(struct task *t)
+{
+    struct class_loader *l = &t->class_loader;
+    sigset_t all, before;
+    (void)data_find("classes/00-words.yaml"); /* a user's own data is read by the first who asks: by us, not by two at once */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+    l->running = pthread_create(&l->thread, NULL, load_main, l) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+int task_classes(struct task *t, struct err *e)
+{
+    struct class_loader *l = &t->class_loader;
+    if (l->running)
+        (void)pthread_join(l->thread, NULL);
+    else if (!t->classes)
+        (void)load_main(l);
+    l->running = false;
+    if (l->classes)
+        t->classes = TAKE(l->classes);
+    if (t->classes)
+        return 0;
+    *e = l->err;
+    return -(int)e->kind;
+}
 
 static struct endpoint *local_endpoint(const struct task *t)
 {

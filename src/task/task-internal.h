@@ -4,6 +4,8 @@
 #ifndef STEAD_TASK_TASK_INTERNAL_H
 #define STEAD_TASK_TASK_INTERNAL_H
 
+#include <pthread.h>
+
 #include "agent/attempt.h"
 #include "agent/permit.h"
 #include "config/config.h"
@@ -22,6 +24,14 @@
 #include "workspace/diff.h"
 #include "workspace/layer.h"
 
+/* Reading the task classes and compiling their patterns takes 6 ms: a thread does it while the journal and the sandbox start. */
+struct class_loader {
+    pthread_t thread;
+    bool running;
+    struct classes *classes;
+    struct err err;
+};
+
 struct task {
     struct task_spec spec;
     const struct config_values *values;
@@ -34,7 +44,8 @@ struct task {
     struct endpoint **candidate_endpoints; /* parallel; NULL: configured or embedded, opened when chosen */
     struct breaker *breakers;    /* parallel */
     size_t ncandidates;
-    struct classes *classes;
+    struct classes *classes;     /* made by class_loader */
+    struct class_loader class_loader;
     struct classification class;
     struct route_input route_input;
     struct route route;
@@ -48,6 +59,7 @@ struct task {
     struct layer *layer;
     struct sandbox_spec sandbox_spec;
     struct sandbox *sandbox;
+    bool sandbox_ready;
     struct attempt *attempt;
     char resume_from[ID_SIZE];   /* the next attempt takes over this session's conversation; "" */
     int64_t resume_step;
@@ -81,8 +93,10 @@ int event_result(struct task *t, const struct task_result *r, struct err *e) WAR
 
 #define TASK_ARENA_BYTES ((size_t)64 << 20)
 
-/* task.c: the layer and the sandbox over it; `reopen`: a layer's ID, or NULL for a new one. */
-int task_sandbox(struct task *t, const char *reopen, struct err *e) WARN_UNUSED;
+/* task.c: the layer and the sandbox over it; `reopen`: a layer's ID, or NULL for a new one. Begun, its walls are built
+ * while the task is classified and routed; nothing may be asked of it before task_sandbox_ready. */
+int task_sandbox_begin(struct task *t, const char *reopen, struct err *e) WARN_UNUSED;
+int task_sandbox_ready(struct task *t, struct err *e) WARN_UNUSED;
 
 /* task-route.c: what kind of task it is; candidates and the choice (-ERR_UNAVAILABLE when nothing can serve). */
 int task_classify(struct task *t, struct span text, struct err *e) WARN_UNUSED;
@@ -92,7 +106,10 @@ int task_route(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED
 void task_look_for_edits(struct task *t);
 /* Fill t->candidates, once. */
 int task_candidates(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
-/* task-class.c: where the rules are unsure and policy.classify_by_model allows, a local model's word for the class. */
+/* task-class.c: begin to load the classes; t->classes after task_classes. */
+void task_classes_begin(struct task *t);
+int task_classes(struct task *t, struct err *e) WARN_UNUSED;
+/* Where the rules are unsure and policy.classify_by_model allows, a local model's word for the class. */
 int task_ask_class(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* task-spent.c: what this task, this day and this user have used, from the journal; for the budgets of a route. */
 int task_spent(struct task *t, struct route_spent *out, struct err *e) WARN_UNUSED;

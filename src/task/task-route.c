@@ -15,7 +15,7 @@
 
 int task_classify(struct task *t, struct span text, struct err *e)
 {
-    if (!t->classes && classes_create(&t->classes, e) < 0)
+    if (task_classes(t, e) < 0)
         return err_wrap(e, "reading the task classes");
     const struct class_input in = {
         .text = text,
@@ -52,6 +52,13 @@ static void add_candidate(struct task *t, const struct route_candidate *c, struc
     t->candidate_endpoints[t->ncandidates++] = ep;
 }
 
+#define LOADING_MS (10 * 60 * 1000) /* a large model from a slow disk */
+
+static void on_loading(void *ctx, const struct endpoint *ep)
+{
+    task_stage(ctx, "waiting until %s has loaded its model", ep->url);
+}
+
 /* Local endpoints are asked who they are; hosted ones are taken as configured until one is chosen. */
 static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
 {
@@ -66,6 +73,7 @@ static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
     if (!specs || !t->candidates || !t->candidate_endpoints || !t->breakers)
         return err_set(e, ERR_NOMEM, "looking for endpoints: out of memory");
     size_t nlocal = 0;
+    int64_t limit = t->spec.timeout_ms ? t->spec.timeout_ms : v->limits.timeout_ms;
     for (size_t i = 0; i < v->nendpoints; i++) {
         struct route_candidate c;
         candidate_of_config(&v->endpoints[i], &c);
@@ -79,6 +87,9 @@ static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
         .nconfigured = nlocal,
         .all = !wanted && v->nendpoints > 0,
         .local_only = t->spec.local_only || v->policy.local_only,
+        .loading_ms = limit > 0 && limit < LOADING_MS ? limit : LOADING_MS,
+        .on_loading = on_loading,
+        .ctx = t,
     };
     int r = embedded ? -ERR_NOT_FOUND : endpoints_discover(t->spec.loop, &o, cancel, &t->endpoints, e);
     if (r == -ERR_CANCELLED || (r < 0 && wanted && !embedded && !t->endpoints))

@@ -76,6 +76,7 @@ int task_open(const struct task_spec *spec, struct task **out, struct err *e)
     t->cache_dir = config_cache_dir(spec->config);
     arena_init(&t->arena, TASK_ARENA_BYTES);
     arena_init(&t->turn, TURN_ARENA_BYTES);
+    task_classes_begin(t);
     struct apply_resumed resumed = { 0 };
     int r = apply_resume(t->state_dir, spec->workspace, &resumed, e);
     if (r == 0 && resumed.unresolved)
@@ -111,6 +112,7 @@ static int drop_layer(struct task *t, struct err *e)
     t->attempt = NULL;
     sandbox_destroy(t->sandbox);
     t->sandbox = NULL;
+    t->sandbox_ready = false;
     int r = layer_discard(t->layer, e);
     layer_destroy(t->layer);
     t->layer = NULL;
@@ -135,7 +137,9 @@ int task_undo(struct task *t, int step, struct err *e)
 {
     if (!t->layer)
         return err_set(e, ERR_NOT_FOUND, "nothing was written yet");
-    int rc = layer_undo(t->layer, t->sandbox, step, e);
+    int rc = t->sandbox ? task_sandbox_ready(t, e) : 0; /* a turn that nothing could serve leaves it begun */
+    if (rc == 0)
+        rc = layer_undo(t->layer, t->sandbox, step, e);
     if (rc == 0 && t->attempt)
         rc = attempt_undone(t->attempt, step, e);
     return rc;
@@ -159,6 +163,9 @@ void task_close(struct task *t)
     endpoints_destroy(t->endpoints);
     endpoints_destroy(t->engine);
     endpoint_destroy(t->hosted);
+    if (t->class_loader.running)
+        (void)pthread_join(t->class_loader.thread, NULL);
+    classes_destroy(t->class_loader.classes);
     classes_destroy(t->classes);
     privacy_destroy(t->privacy);
     free(t->seen);
@@ -185,7 +192,7 @@ const struct endpoint *task_endpoint(const struct task *t)
     return t->endpoint;
 }
 
-int task_sandbox(struct task *t, const char *reopen, struct err *e)
+int task_sandbox_begin(struct task *t, const char *reopen, struct err *e)
 {
     struct layer_options opt = { .session = t->session };
     int r;
@@ -193,6 +200,7 @@ int task_sandbox(struct task *t, const char *reopen, struct err *e)
         return 0;
     sandbox_destroy(t->sandbox);
     t->sandbox = NULL;
+    t->sandbox_ready = false;
     if (!t->layer) {
         r = -ERR_NOT_FOUND;
         if (reopen && reopen[0])
@@ -227,9 +235,21 @@ int task_sandbox(struct task *t, const char *reopen, struct err *e)
         if (sandbox_parse_exception(c->allow[i], &t->sandbox_spec.exceptions, e) < 0)
             return err_wrap(e, "sandbox.allow");
     layer_overlay(t->layer, &t->sandbox_spec.overlay);
-    r = sandbox_start(t->spec.loop, &t->sandbox_spec, &t->sandbox, e);
-    if (r < 0)
+    r = sandbox_begin(t->spec.loop, &t->sandbox_spec, &t->sandbox, e);
+    return r < 0 ? err_wrap(e, "starting the sandbox") : 0;
+}
+
+int task_sandbox_ready(struct task *t, struct err *e)
+{
+    if (t->sandbox_ready)
+        return 0;
+    int r = sandbox_ready(t->sandbox, e);
+    if (r < 0) {
+        sandbox_destroy(t->sandbox);
+        t->sandbox = NULL;
         return err_wrap(e, "starting the sandbox");
+    }
+    t->sandbox_ready = true;
     if (layer_kind(t->layer) == LAYER_TMPFS) {
         int fd = sandbox_tmpfs(t->sandbox);
         if (fd >= 0)
@@ -427,7 +447,9 @@ static int handoff(struct task *t, struct span text, const char *from, bool clea
 static int clean_layer(struct task *t, struct err *e)
 {
     int r = drop_layer(t, e);
-    return r < 0 ? r : task_sandbox(t, NULL, e);
+    if (r == 0)
+        r = task_sandbox_begin(t, NULL, e);
+    return r < 0 ? r : task_sandbox_ready(t, e);
 }
 
 static int escalate(struct task *t, struct span text, enum escalate_cause cause, struct task_result *r, bool *again,
@@ -564,9 +586,7 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
         if (t->spec.resume && !t->spec.endpoint && past.endpoint_url && past.endpoint_url[0])
             t->spec.endpoint = configured_name(t, past.endpoint) ? past.endpoint : past.endpoint_url; /* where its words are cached */
     }
-    rc = task_sandbox(t, past.layer, e);
-    if (rc == 0 && past.torn) /* the step that was running when we died is made again */
-        rc = layer_undo(t->layer, t->sandbox, (int)past.checkpoint, e);
+    rc = task_sandbox_begin(t, past.layer, e);
     if (rc == 0)
         rc = task_classify(t, past.task && past.task[0] ? span_of(past.task) : text, e);
     if (rc == 0 && !t->endpoint)
@@ -584,7 +604,11 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
         if (rc < 0)
             return rc;
     }
-    rc = serve(t, text, r, cancel, e);
+    rc = task_sandbox_ready(t, e);
+    if (rc == 0 && past.torn) /* the step that was running when we died is made again */
+        rc = layer_undo(t->layer, t->sandbox, (int)past.checkpoint, e);
+    if (rc == 0)
+        rc = serve(t, text, r, cancel, e);
     return rc < 0 ? rc : conclude(t, r, e);
 }
 
