@@ -199,12 +199,16 @@ static int replay_one(struct replay *r, const char *type, const json_t *json, st
     return 0;
 }
 
-/* State after events[0..n), or after `stop` is complete when that comes first (0: all). */
+enum { BEFORE_STEPS = -1 };
+
+/* State after events[0..n), or after `stop` is complete when that comes first (0: all; BEFORE_STEPS: the first request as it was sent). */
 static int replay(struct replay *r, const struct past *p, size_t n, int64_t stop, struct err *e)
 {
     struct session_state *s = r->s;
     for (size_t i = 0; i < n; i++) {
         AUTO(json) json_t *json = NULL;
+        if (stop == BEFORE_STEPS && strcmp(p->items[i].type, "step") == 0)
+            return 0;
         int rc = json_parse(p->items[i].members, BIND_TOLERANT, &json, e);
         if (rc < 0)
             return err_wrap(e, "session %s", s->id);
@@ -216,8 +220,7 @@ static int replay(struct replay *r, const struct past *p, size_t n, int64_t stop
             s->step = s->checkpoint = 0;
             s->npending = 0;
             s->torn = s->owed = false;
-            if (to > 0)
-                rc = replay(r, p, i, to, e);
+            rc = replay(r, p, i, to > 0 ? to : BEFORE_STEPS, e);
             if (rc < 0)
                 return rc;
             s->prompt_tokens = kept.prompt_tokens;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "agent/session.h"
+#include "base/clean.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "cli/cli-internal.h"
@@ -14,8 +15,6 @@
 #include "workspace/layer.h"
 
 #define ARENA_LIMIT_BYTES ((size_t)1 << 30)
-
-static const char go_on[] = "Go on with the task.";
 
 static const char *const approve_names[] = { "ask", "auto", "never", NULL };
 static const struct option resume_options[] = {
@@ -52,7 +51,38 @@ static int run_session(struct cli *cli, const char *session, const char *message
     const char *const *gates;
     size_t n = cli_strings(cli, "gate", &gates);
     spec.gates = (struct strings){ (const char **)(uintptr_t)gates, n };
-    return run_task(cli, &spec, span_of(message ? message : go_on), &e);
+    return run_task(cli, &spec, message ? span_of(message) : SPAN(""), &e);
+}
+
+/* Each may be left out: what is no beginning of a session's ID (see id_make), and no number, is the message. */
+struct operands {
+    const char *session, *step, *message;
+};
+
+static int read_operands(const struct cli *cli, bool step, struct operands *o, struct err *e)
+{
+    int n = cli->argc, at = 0;
+    char *const *words = cli->argv;
+    *o = (struct operands){ 0 };
+    if (at < n && words[at][0] == 's' && strspn(words[at], "0123456789abcdefghjkmnpqrstvwxyz") == strlen(words[at]))
+        o->session = words[at++];
+    if (step && at < n && words[at][0] && strspn(words[at], "0123456789") == strlen(words[at]))
+        o->step = words[at++];
+    if (at < n)
+        o->message = words[at++];
+    if (at < n) {
+        char what[64];
+        (void)clean_into(what, sizeof what, span_of(o->session ? words[at] : words[0]), CLEAN_LINE);
+        err_set(e, ERR_USAGE, "'%s' is neither a session's ID nor part of one message", what);
+        err_hint(e, "quote the message; `stead session list` shows the sessions");
+        return -ERR_USAGE;
+    }
+    if (o->message && !span_trim(span_of(o->message)).n) {
+        err_set(e, ERR_USAGE, "the message is empty");
+        err_hint(e, "leave it out to go on where the session was");
+        return -ERR_USAGE;
+    }
+    return 0;
 }
 
 /* The state of the session that is named, or of the latest of this directory; closes the journal again. */
@@ -87,9 +117,12 @@ static int resume_main(struct cli *cli)
     struct err e = ERR_INIT;
     AUTO(arena) struct arena a = ARENA_INIT(ARENA_LIMIT_BYTES);
     struct session_state s;
-    if (load(cli, cli->argc ? cli->argv[0] : NULL, &a, &s, &e) < 0)
+    struct operands o;
+    if (read_operands(cli, false, &o, &e) < 0)
+        return cli_fail(cli, EXIT_USAGE, &e);
+    if (load(cli, o.session, &a, &s, &e) < 0)
         return cli_fail(cli, cli_exit_of(&e), &e);
-    return run_session(cli, s.id, cli->argc > 1 ? cli->argv[1] : NULL);
+    return run_session(cli, s.id, o.message);
 }
 
 const struct command cmd_resume = {
@@ -128,19 +161,21 @@ static int fork_main(struct cli *cli)
     AUTO(arena) struct arena a = ARENA_INIT(ARENA_LIMIT_BYTES);
     struct session_state s;
     char id[ID_SIZE];
-    int64_t step = 0;
-    if (load(cli, cli->argc ? cli->argv[0] : NULL, &a, &s, &e) < 0)
+    struct operands o;
+    if (read_operands(cli, true, &o, &e) < 0)
+        return cli_fail(cli, EXIT_USAGE, &e);
+    if (load(cli, o.session, &a, &s, &e) < 0)
         return cli_fail(cli, cli_exit_of(&e), &e);
-    step = s.step;
-    if (cli->argc > 1 && parse_i64(span_of(cli->argv[1]), 1, s.step, &step, &e) < 0) {
+    int64_t step = s.step;
+    if (o.step && parse_i64(span_of(o.step), 1, s.step, &step, &e) < 0) {
         err_wrap(&e, "STEP");
         err_hint(&e, "session %s has the steps 1 to %lld", s.id, (long long)s.step);
         return cli_fail(cli, EXIT_USAGE, &e);
     }
     if (fork_session(cli, &s, step, id, &e) < 0)
         return cli_fail(cli, cli_exit_of(&e), &e);
-    if (cli->argc > 2)
-        return run_session(cli, id, cli->argv[2]);
+    if (o.message)
+        return run_session(cli, id, o.message);
     if (cli->json)
         cli_outf(cli, "{\"v\":1,\"id\":\"%s\",\"parent\":\"%s\",\"step\":%lld}\n", id, s.id, (long long)step);
     else {

@@ -267,7 +267,7 @@ int endpoints_discover(struct loop *loop, const struct discover_options *o, stru
         }
         if (rc >= 0 && o->engine_url) {
             before = all->len;
-            struct endpoint_spec s = { .name = "engine", .url = o->engine_url };
+            struct endpoint_spec s = { .name = "embedded", .url = o->engine_url };
             rc = add_spec(all, o, &s, "embedded engine", false, e);
             if (rc >= 0)
                 rc = look(loop, all, before, NAMED_MS, o, cancel, e);

@@ -485,7 +485,8 @@ static int escalate(struct task *t, struct span text, enum escalate_cause cause,
     return rc;
 }
 
-static int serve(struct task *t, struct span text, struct task_result *r, struct cancel *cancel, struct err *e)
+/* `words`: what the model is told; `text`: what the turn is about. */
+static int serve(struct task *t, struct span words, struct span text, struct task_result *r, struct cancel *cancel, struct err *e)
 {
     struct buf first = BUF_INIT(64 << 10);
     int rc = 0;
@@ -496,9 +497,9 @@ static int serve(struct task *t, struct span text, struct task_result *r, struct
         if (t->evidence.n)
             buf_addf(&first, "Failing now:\n%s", buf_str(&t->evidence));
         if (rc == 0)
-            rc = start_attempt(t, text, buf_span(&first), e);
+            rc = start_attempt(t, words, buf_span(&first), e);
     } else {
-        rc = attempt_tell(t->attempt, text, e);
+        rc = attempt_tell(t->attempt, words, e);
     }
     buf_finish(&first);
     if (rc == 0)
@@ -566,9 +567,12 @@ static int unserved(struct task *t, struct task_result *r, struct err *e)
     return event_error(t, &why, e);
 }
 
-static bool configured_name(const struct task *t, const char *name)
+/* Whether a name says it all: the embedded engine may have another address by now, and has to be started. */
+static bool is_named(const struct task *t, const char *name)
 {
-    for (size_t i = 0; name && i < t->values->nendpoints; i++)
+    if (strcmp(name, "embedded") == 0)
+        return true;
+    for (size_t i = 0; i < t->values->nendpoints; i++)
         if (strcmp(t->values->endpoints[i].name, name) == 0)
             return true;
     return false;
@@ -576,7 +580,9 @@ static bool configured_name(const struct task *t, const char *name)
 
 static int turn(struct task *t, struct span text, struct task_result *r, struct cancel *cancel, struct err *e)
 {
+    static const char go_on[] = "Go on with the task.";
     struct session_state past = { 0 };
+    struct span words = text;
     int rc = 0;
     if (t->resume_from[0]) {
         rc = session_load(t->spec.journal, t->resume_from, NULL, &t->arena, &past, e);
@@ -584,7 +590,11 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
             return rc;
         t->resume_step = past.step;
         if (t->spec.resume && !t->spec.endpoint && past.endpoint_url && past.endpoint_url[0])
-            t->spec.endpoint = configured_name(t, past.endpoint) ? past.endpoint : past.endpoint_url; /* where its words are cached */
+            t->spec.endpoint = is_named(t, past.endpoint) ? past.endpoint : past.endpoint_url; /* where its words are cached */
+    }
+    if (!text.n) { /* a session that waits for the model's answer needs no further word */
+        words = past.owed || past.npending ? text : SPAN(go_on);
+        text = past.task && past.task[0] ? span_of(past.task) : SPAN(go_on);
     }
     rc = task_sandbox_begin(t, past.layer, e);
     if (rc == 0)
@@ -592,7 +602,7 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
     if (rc == 0 && !t->endpoint)
         rc = task_ask_class(t, text, cancel, e);
     if (rc == 0)
-        rc = event_task(t, text, e);
+        rc = event_task(t, words.n ? words : SPAN(go_on), e);
     if (rc < 0)
         return rc;
     if (!t->endpoint) {
@@ -608,7 +618,7 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
     if (rc == 0 && past.torn) /* the step that was running when we died is made again */
         rc = layer_undo(t->layer, t->sandbox, (int)past.checkpoint, e);
     if (rc == 0)
-        rc = serve(t, text, r, cancel, e);
+        rc = serve(t, words, text, r, cancel, e);
     return rc < 0 ? rc : conclude(t, r, e);
 }
 

@@ -121,7 +121,7 @@ struct task_result {
 struct task;
 
 int task_open(const struct task_spec *spec, struct task **out, struct err *e) WARN_UNUSED;
-/* Always fills *result and records it, also when it returns negative (stead itself failed). */
+/* `text` may be empty where a session is resumed: it goes on where it was. Always fills *result and records it, also when it returns negative (stead itself failed). */
 int task_turn(struct task *t, struct span text, struct task_result *result, struct cancel *cancel, struct err *e) WARN_UNUSED;
 void task_close(struct task *t);
 static inline void task_auto(struct task **t)

@@ -100,6 +100,10 @@ class World:
             equal(p.returncode, check, p.stderr)
         return p
 
+    def engines(self):
+        """Sockets of engines that this world started: gone when they have ended."""
+        return [f for d, _, files in os.walk(self.state) for f in files if f.endswith(".sock")]
+
     def close(self):
         for p, _ in self.servers:
             p.kill()
@@ -275,6 +279,74 @@ def a_broken_configuration_is_named_with_its_line(w):
     w.write("stead.yaml", "endpoints:\n  - name: evil\n    url: http://evil\n")
     p = w.stead("run", "x", check=2)
     assert "stead.yaml:1" in p.stderr or "stead.yaml:2" in p.stderr, p.stderr
+
+
+def messages(body):
+    return [(m["role"], m.get("content")) for m in json.loads(body["body"])["messages"]]
+
+
+@case
+def resumed_with_a_lone_message(w):
+    """`stead resume "TEXT"`: the latest session of this directory is told it; a word that is an ID names a session."""
+    w.c_repo()
+    url = w.serve(RIGHT, DONE, {"text": "More."}, {"text": "Again."}, repeat=True)
+    code, events, p = w.run("--endpoint", url, "--approve", "never")
+    equal(code, 0, p.stderr)
+    session = events[0]["session"]
+    for args in (["and thank me"], [session, "and thank me"], [session[:12], "and thank me"]):
+        q = w.stead("resume", "--json", "--no-gates", *args)
+        equal(json.loads(q.stdout.splitlines()[0])["session"], session, q.stderr)
+        equal(messages(w.bodies()[-1])[-1], ("user", "and thank me"))
+    for args, said in ((["and", "thank me"], "neither a session's ID"), ([session, "a", "b"], "does not take 'b'"), (["sd24n0there"], "there is no session"),
+                       ([" "], "message is empty")):
+        q = w.stead("resume", *args)
+        assert q.returncode in (1, 2) and said in q.stderr, (args, q.returncode, q.stderr)
+    q = w.stead("fork", "--json", "1")
+    equal(json.loads(q.stdout)["step"], 1, q.stderr)
+    q = w.stead("fork", "--json", "--no-gates", session, "1", "another way")
+    equal(messages(w.bodies()[-1])[-1], ("user", "another way"))
+
+
+@case
+def undone_to_the_beginning_and_resumed(w):
+    """After `undo 0` the task begins anew: the first request again, byte for byte, over the files as they were."""
+    w.c_repo()
+    url = w.serve(RIGHT, DONE, RIGHT, DONE)
+    code, events, p = w.run("--endpoint", url, "--approve", "never", "--gate", "make test")
+    equal(code, 0, p.stderr)
+    w.stead("undo", "0", check=0)
+    q = w.stead("resume", "--json", "--gate", "make test")
+    equal(q.returncode, 0, q.stderr)
+    r = result([json.loads(l) for l in q.stdout.splitlines()])
+    equal((r["status"], r["files"]), ("verified", 1), r)
+    bodies = [b["body"] for b in w.bodies()]
+    equal(bodies[2], bodies[0])
+    assert "int i = 0" in w.stead("change", "diff", r["change"], check=0).stdout
+
+
+@case
+def the_embedded_engine_keeps_its_name(w):
+    """A session of the embedded engine goes on there, whatever its address is by then, and is shown under the same name."""
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    pilot = os.path.join(os.path.dirname(top), "data/pilot/stead-pilot.gguf")
+    if not os.path.exists(os.path.join(os.path.dirname(STEAD), "../inference/engine/stead-engine")) or not os.path.exists(pilot):
+        print("# no engine in this build")
+        return
+    w.c_repo()
+    with open(os.path.join(w.dir, ".config/stead/config.yaml"), "w") as f:
+        f.write("inference:\n  idle: 1s\n")
+    code, events, p = w.run("--endpoint", "embedded", "--approve", "never", "--no-gates", "--max-steps", "1")
+    names = {e["type"]: e["endpoint"] for e in events if e["type"] in ("route", "attempt", "result")}
+    equal(names, {"route": "embedded", "attempt": "embedded", "result": "embedded"}, p.stderr)
+    deadline = time.time() + 60
+    while time.time() < deadline and w.engines():
+        time.sleep(0.2)
+    q = w.stead("resume", "--json", "--no-gates", "--max-steps", "1")
+    events = [json.loads(l) for l in q.stdout.splitlines()]
+    names = {e["type"]: e["endpoint"] for e in events if e["type"] in ("route", "attempt", "result")}
+    equal(names, {"route": "embedded", "attempt": "embedded", "result": "embedded"}, q.stderr + q.stdout)
+    while time.time() < deadline and w.engines():
+        time.sleep(0.2)
 
 
 @case

@@ -156,7 +156,9 @@ static void undo__takes_the_conversation_back(void **state)
     assert_true(span_eqs(s.prefix, "HEAD task; one; four;"));
     assert_int_equal(session_undo(f->j, &s, 0, &e), 0);
     assert_int_equal(session_load(f->j, f->s.id, NULL, &a, &s, &e), 0);
-    assert_int_equal(s.prefix.n, 0);
+    assert_true(span_eqs(s.prefix, "HEAD task;")); /* the first request as it was */
+    assert_true(s.owed);
+    assert_int_equal(s.step, 0);
 }
 
 static int collect(void *ctx, struct span piece)
