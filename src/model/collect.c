@@ -129,9 +129,15 @@ static struct collect_call *find(struct collect *c, struct span id, int64_t inde
 {
     struct collect_call *last = c->ncalls ? &c->calls[c->ncalls - 1] : NULL;
     if (id.n) {
-        for (size_t i = 0; i < c->ncalls; i++)
-            if (span_eqs(id, c->calls[i].id))
-                return &c->calls[i];
+        struct collect_call *same = NULL;
+        for (size_t i = c->ncalls; i-- > 0;)
+            if (span_eqs(id, c->calls[i].id)) {
+                if (index < 0 || c->calls[i].index < 0 || c->calls[i].index == index)
+                    return name.n && c->calls[i].args.n && !span_eqs(name, c->calls[i].name) && args_complete(&c->calls[i]) ? NULL : &c->calls[i];
+                same = &c->calls[i];
+            }
+        if (same) /* one id for all calls: a name begins the next */
+            return name.n ? NULL : same;
         for (size_t i = c->ncalls; i-- > 0;) /* its id comes late */
             if (!c->calls[i].id[0] && index >= 0 && c->calls[i].index == index && !args_complete(&c->calls[i]))
                 return &c->calls[i];
