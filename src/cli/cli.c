@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #define LOG_MODULE "cli"
 #include "base/log.h"
 
+#define READER_MS 2000 /* given to a reader once we are asked to stop */
 #define OUT_LIMIT_BYTES (256u << 20) /* more than any command prints at once */
 
 static const char *const color_names[] = { "auto", "always", "never", NULL };
@@ -343,10 +346,48 @@ static void out_flush(void)
     buf_reset(&out_buf);
 }
 
+/* Signals that ask us to stop, as they come: a write that waits for its reader is no loop that could serve them. */
+static volatile sig_atomic_t stops;
+static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
+static struct sigaction loops_own[COUNT_OF(stop_signals)];
+
+static void count_stop(int signo)
+{
+    int saved = errno;
+    stops++;
+    for (size_t i = 0; i < COUNT_OF(stop_signals); i++)
+        if (stop_signals[i] == signo)
+            loops_own[i].sa_handler(signo);
+    errno = saved;
+}
+
+static void count_stops(void)
+{
+    struct sigaction mine = { .sa_handler = count_stop }; /* no SA_RESTART: poll and write return */
+    (void)sigfillset(&mine.sa_mask);
+    for (size_t i = 0; i < COUNT_OF(stop_signals); i++)
+        if (sigaction(stop_signals[i], NULL, &loops_own[i]) == 0 && !(loops_own[i].sa_flags & SA_SIGINFO) &&
+            loops_own[i].sa_handler != SIG_IGN && loops_own[i].sa_handler != SIG_DFL)
+            (void)sigaction(stop_signals[i], &mine, NULL);
+}
+
 int write_out(int fd, const char *p, size_t n)
 {
     while (n) {
-        ssize_t w = write(fd, p, n);
+        struct pollfd ready = { fd, POLLOUT, 0 };
+        bool stopping = stops > 0;
+        int r = poll(&ready, 1, READER_MS);
+        if (r < 0 && errno != EINTR)
+            return -1;
+        if (r <= 0 && stops > 1) /* the second time leaves at once */
+            _exit(EXIT_INTERRUPTED);
+        if (r == 0 && stopping) { /* whoever reads this does not */
+            errno = EPIPE;
+            return -1;
+        }
+        if (r <= 0)
+            continue;
+        ssize_t w = write(fd, p, n < PIPE_BUF ? n : PIPE_BUF); /* so much does not wait where poll saw room */
         if (w < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (w < 0)
@@ -474,12 +515,17 @@ struct loop *cli_loop(struct cli *cli, struct err *e)
     struct loop *loop = NULL;
     if (loop_create(&loop, e) < 0)
         return NULL;
-    if (!loop_signal(loop, SIGINT, on_stop_signal, NULL) || !loop_signal(loop, SIGTERM, on_stop_signal, NULL) ||
-        !loop_signal(loop, SIGHUP, on_stop_signal, NULL)) {
-        err_set(e, ERR_NOMEM, "cannot watch signals: out of memory");
-        loop_destroy(loop);
-        return NULL;
+    for (size_t i = 0; i < COUNT_OF(stop_signals); i++) {
+        struct sigaction was;
+        if (sigaction(stop_signals[i], NULL, &was) == 0 && !(was.sa_flags & SA_SIGINFO) && was.sa_handler == SIG_IGN)
+            continue; /* nohup, or a shell's background: it stays ignored */
+        if (!loop_signal(loop, stop_signals[i], on_stop_signal, NULL)) {
+            err_set(e, ERR_NOMEM, "cannot watch signals: out of memory");
+            loop_destroy(loop);
+            return NULL;
+        }
     }
+    count_stops();
     cli->loop = loop;
     return loop;
 }

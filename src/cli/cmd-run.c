@@ -35,8 +35,10 @@ static const struct option run_options[] = {
 static int read_task(const struct cli *cli, struct buf *text, struct err *e)
 {
     if (strcmp(cli->argv[0], "-") == 0) {
-        if (file_read_fd(STDIN_FILENO, "standard input", TASK_LIMIT_BYTES, text, e) < 0)
+        if (file_read_fd(STDIN_FILENO, "standard input", TASK_LIMIT_BYTES, text, e) < 0) {
+            err_hint(e, "a task is at most 1 MiB of text; mention large files in it as @path");
             return -(int)e->kind;
+        }
     } else {
         buf_adds(text, cli->argv[0]);
     }

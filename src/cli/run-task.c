@@ -58,6 +58,7 @@ int run_task(struct cli *cli, struct task_spec *spec, struct span text, struct e
         return cli_fail(cli, EXIT_FAILED, e);
     if (!workspace) {
         err_sys(e, "cannot name the current directory");
+        err_hint(e, "it was removed or cannot be read: go to an existing directory, or name one with -C");
         return cli_fail(cli, EXIT_FAILED, e);
     }
     if (journal_open(config_journal_path(cfg), JOURNAL_CREATE, &j, e) < 0)

@@ -373,6 +373,31 @@ def interrupted_and_resumed(w):
 
 
 @case
+def interrupted_while_nobody_reads(w):
+    """A full pipe must not keep the program from being stopped; what the caller ignores stays ignored."""
+    w.c_repo()
+    url = w.serve({"text": "z" * 200000, "pieces": 500, "usage": {"prompt_tokens": 10, "completion_tokens": 100}}, repeat=True)
+    for mode in (["--json"], []):
+        p = subprocess.Popen([STEAD, "run", *mode, "--endpoint", url, "explain sum.c"], cwd=w.repo, env=w.env, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        time.sleep(1)
+        equal(p.poll(), None, "it waits for its reader")
+        p.send_signal(signal.SIGINT)
+        equal(p.wait(timeout=20), 130)
+        p.stdout.close()
+        p.stderr.close()
+    url = w.serve({"calls": [{"name": "read", "args": {"path": "sum.c"}}]}, dict(RIGHT, delay_ms=1500), DONE)
+    p = subprocess.Popen(["nohup", STEAD, "run", "--json", "--endpoint", url, "--approve", "never", "fix it"], cwd=w.repo, env=w.env,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    for line in p.stdout:
+        if json.loads(line)["type"] == "tool_result":
+            break
+    p.send_signal(signal.SIGHUP)
+    out, err = p.communicate(timeout=60)
+    equal((p.returncode, json.loads(out.splitlines()[-1])["status"]), (0, "verified"), err)
+
+
+@case
 def the_users_own_edit_meanwhile(w):
     w.c_repo()
     url = w.serve(RIGHT, dict(DONE, delay_ms=2500))
