@@ -397,6 +397,82 @@ def interrupted_while_nobody_reads(w):
     equal((p.returncode, json.loads(out.splitlines()[-1])["status"]), (0, "verified"), err)
 
 
+def as_text(name, args):
+    """One call in the markups that models leave in their text."""
+    plain = json.dumps({"name": name, "arguments": args})
+    tags = "".join(f"<parameter={k}>\n{v}\n</parameter>\n" for k, v in args.items())
+    invoke = "".join(f'<parameter name="{k}">{v}</parameter>\n' for k, v in args.items())
+    return {
+        "hermes": f"Let me.\n<tool_call>\n{plain}\n</tool_call>",
+        "qwen xml": f"<tool_call>\n<function={name}>\n{tags}</function>\n</tool_call>",
+        "bare": plain,
+        "fenced": f"```json\n{plain}\n```",
+        "mistral": f"[TOOL_CALLS][{plain}]",
+        "llama": "<|python_tag|>" + json.dumps({"name": name, "parameters": args}),
+        "harmony": f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{json.dumps(args)}<|call|>",
+        "invoke": f'<function_calls>\n<invoke name="{name}">\n{invoke}</invoke>\n</function_calls>',
+    }
+
+
+# What a model or server does wrong, and what must come of it: (what, replies, exit, status, change has, result has, more of the script).
+WRITES = {"path": "new.txt", "content": "right"}
+BIG = {"calls": [{"name": "shell", "args": {"command": "yes line | head -n 3000"}}]}
+TOO_LONG = {"status": 400, "json": {"error": {"code": 400, "message": "the request exceeds the available context size", "type": "exceed_context_size_error",
+                                              "n_prompt_tokens": 40000, "n_ctx": 32768}}}
+MISBEHAVIOURS = [("as text: " + k, [{"text": t}, DONE], 0, "verified", "+right", "wrote new.txt", {}) for k, t in as_text("write", WRITES).items()] + [
+    ("arguments cut", [{"calls": [{"name": "write", "args": '{"path":"new.txt","content":"ri'}]}, {"calls": [{"name": "write", "args": WRITES}]}, DONE],
+     0, "verified", "+right", "wrote new.txt", {}),
+    ("arguments cut at the limit", [{"calls": [{"name": "write", "args": '{"path":"new.txt","content":"ri'}], "finish": "length"},
+                                    {"calls": [{"name": "write", "args": WRITES}]}, DONE], 0, "verified", "+right", "wrote new.txt", {}),
+    ("arguments always cut", [{"calls": [{"name": "write", "args": '{"path":"new.txt","content":"ri'}]}], 4, "stopped", None, None, {"repeat": True}),
+    ("context exceeded", [BIG, TOO_LONG, {"calls": [{"name": "write", "args": WRITES}]}, DONE], 0, "verified", "+right", "wrote new.txt", {}),
+    ("context always exceeded", [BIG, TOO_LONG], 4, "stopped", None, None, {"repeat": True}),
+    ("sixty times the same", [{"calls": [{"name": "shell", "args": {"command": "true"}}]}], 4, "stopped", None, "[exit 0]", {"repeat": True}),
+    ("empty reply", [{"text": ""}], 4, "stopped", None, None, {"repeat": True}),
+    ("empty reply with zero usage", [{"text": "", "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}], 4, "stopped", None, None,
+     {"repeat": True}),
+    ("wrong indentation", [{"calls": [{"name": "edit", "args": {"path": "sum.c", "old": "        int total = 0;\n        for (int i = 1; i < n; i++)",
+                                                                "new": "        int total = 0;\n        for (int i = 0; i < n; i++)"}}]}, DONE, DONE],
+     4, "stopped", None, "4\t    for (int i = 1", {}),
+    ("invented path", [{"calls": [{"name": "read", "args": {"path": "/home/user/project/sum.c"}}]}, DONE, DONE], 4, "stopped", None, "sum.c", {}),
+    ("unknown tool", [{"calls": [{"name": "make_coffee", "args": {}}]}, {"calls": [{"name": "write", "args": WRITES}]}, DONE], 0, "verified", "+right",
+     "wrote new.txt", {}),
+    ("nothing done", [DONE, DONE], 4, "stopped", None, None, {}),
+    ("server gone", [{"calls": [{"name": "read", "args": {"path": "sum.c"}}]}, {"close": True}], 5, "unserved", None, None, {"repeat": True}),
+    ("no key", [{"status": 401, "json": {"error": {"message": "no"}}}], 5, "unserved", None, None, {"repeat": True}),
+    ("parse failure as 500", [{"status": 500, "json": {"error": {"code": 500, "message": "Failed to parse tool call arguments as JSON"}}},
+                              {"calls": [{"name": "write", "args": WRITES}]}, DONE], 0, "verified", "+right", "wrote new.txt", {}),
+]
+
+
+@case
+def each_misbehaviour_has_its_exit_code(w):
+    w.c_repo()
+    for what, replies, code, status, change, said, more in MISBEHAVIOURS:
+        url = w.serve(*replies, **more)
+        got, events, p = w.run("--endpoint", url, "--approve", "never", "--gate", "true", task="Put it right.")
+        r = result(events)
+        equal((got, r["status"], r["exit"]), (code, status, code), f"{what}: {p.stderr} {r.get('reason')}")
+        assert r["steps"] <= 10, (what, r["steps"])
+        if change:
+            assert change in w.stead("change", "diff", r["change"], check=0).stdout, what
+        else:
+            equal(r["files"], 0, what)
+        outputs = "\n".join(e["output"] for e in events if e["type"] == "tool_result")
+        assert not said or said in outputs, (what, outputs)
+
+
+@case
+def nothing_lives_on_in_the_background(w):
+    w.c_repo()
+    marker = str(60000 + random.randrange(9000)) + ".5"
+    url = w.serve({"calls": [{"name": "shell", "args": {"command": f"sleep {marker}", "background": True}}]},
+                  {"calls": [{"name": "shell", "args": {"command": f"nohup setsid sleep {marker} >/dev/null 2>&1 & echo started"}}]}, RIGHT, DONE)
+    code, events, p = w.run("--endpoint", url, "--approve", "never", "--gate", "true")
+    equal(code, 0, p.stderr)
+    equal(sandbox_processes(marker), [], "it ended with the session")
+
+
 @case
 def the_users_own_edit_meanwhile(w):
     w.c_repo()
