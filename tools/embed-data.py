@@ -9,7 +9,7 @@ embedded. The output is rewritten only when it changes, so that a build with not
 import os
 import sys
 
-TEXT = {".yaml", ".yml", ".json", ".txt", ".md", ".csv", ".jinja", ".gbnf", ".html", ".css", ".js", ".sh", ".fish", ".bash", ".zsh"}
+TEXT = {".yaml", ".yml", ".json", ".txt", ".md", ".csv", ".tsv", ".jinja", ".gbnf", ".html", ".css", ".js", ".sh", ".fish", ".bash", ".zsh"}
 
 
 def quoted(s):

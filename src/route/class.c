@@ -1,7 +1,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "route/class.h"
 
+#include <math.h>
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/data.h"
@@ -11,13 +13,14 @@
 #include "config/yaml.h"
 
 #define MATCH_STEPS 200000 /* pcre2 match limit: a text that needs more matches nothing */
-#define SURE_SCORE 4       /* below it the rules have found next to nothing */
-#define SURE_LEAD 2
-#define HINT_SCORE 7       /* a poor class with so much is worth a person's look */
+#define SURE_PERCENT 50    /* likelier than all others together */
 #define COST_MEDIUM_POINTS 3
 #define COST_HIGH_POINTS 6
-#define EXTRA_WEIGHT 6     /* a word that the user or the repository gave */
+#define EXTRA_WEIGHT 4     /* log odds of a word that the user or the repository gave */
 #define POLITE_ROUNDS 8
+#define HAND_SHARE 4.0F    /* a sign that no example has shown: its hand-set weight, divided by this */
+#define SHOWN_WEIGHT 0.3F  /* a weaker sign is not worth showing */
+#define SHOWN_MOST 12
 
 /* --- data files --- */
 
@@ -87,8 +90,10 @@ struct classes {
     size_t len, cap;
     struct cost_file *cost;
     pcre2_code **cost_codes;
-    struct words_file *words;
+    struct words_file *before;
     pcre2_code **polite;
+    const char **names; /* of the items, for words */
+    struct words *words;
     pcre2_match_data *match;
     pcre2_match_context *limits;
     struct err *loading;
@@ -100,7 +105,7 @@ static int load_file(void *ctx, const char *path, struct span text)
     if (!span_ends(span_of(path), ".yaml"))
         return 0;
     if (strcmp(path_base(path), "00-words.yaml") == 0)
-        return yaml_load(path, text, &words_schema, (void **)&c->words, c->loading);
+        return yaml_load(path, text, &words_schema, (void **)&c->before, c->loading);
     struct class_file *f = NULL;
     if (yaml_load(path, text, &class_schema, (void **)&f, c->loading) < 0)
         return -(int)c->loading->kind;
@@ -127,16 +132,21 @@ int classes_create(struct classes **out, struct err *e)
     if (data_each("classes/", load_file, c) < 0)
         return err_wrap(e, "loading the task classes");
     struct span cost = data_find("policy/cost.yaml");
-    if (!c->len || !c->words || !cost.p)
+    if (!c->len || !c->before || !cost.p)
         return err_set(e, ERR_INTERNAL, "the task classes are missing from the program's data");
     if (yaml_load("policy/cost.yaml", cost, &cost_schema, (void **)&c->cost, e) < 0)
         return err_wrap(e, "loading the task classes");
     c->cost_codes = calloc(c->cost->nsignals, sizeof(pcre2_code *));
-    c->polite = calloc(c->words->npolite, sizeof(pcre2_code *));
+    c->polite = calloc(c->before->npolite, sizeof(pcre2_code *));
     c->limits = pcre2_match_context_create(NULL);
     c->match = pcre2_match_data_create(4, NULL);
-    if (!c->cost_codes || !c->polite || !c->limits || !c->match)
+    c->names = calloc(c->len, sizeof *c->names);
+    if (!c->cost_codes || !c->polite || !c->limits || !c->match || !c->names)
         return err_set(e, ERR_NOMEM, "loading the task classes: out of memory");
+    for (size_t i = 0; i < c->len; i++)
+        c->names[i] = c->items[i].row.name;
+    if (words_create(c->names, c->len, &c->words, e) < 0)
+        return err_wrap(e, "loading the task classes");
     pcre2_set_match_limit(c->limits, MATCH_STEPS);
     pcre2_set_heap_limit(c->limits, 20000); /* KiB */
     *out = TAKE(c);
@@ -161,8 +171,10 @@ void classes_destroy(struct classes *c)
     free(c->items);
     free_codes(c->cost_codes, c->cost ? c->cost->nsignals : 0);
     yaml_destroy(&cost_schema, c->cost);
-    free_codes(c->polite, c->words ? c->words->npolite : 0);
-    yaml_destroy(&words_schema, c->words);
+    free_codes(c->polite, c->before ? c->before->npolite : 0);
+    yaml_destroy(&words_schema, c->before);
+    words_destroy(c->words);
+    free(c->names);
     pcre2_match_data_free(c->match);
     pcre2_match_context_free(c->limits);
     free(c);
@@ -241,10 +253,10 @@ static int cut_polite(struct classes *c, struct span *text, struct err *e)
 {
     for (int round = 0; round < POLITE_ROUNDS; round++) {
         bool cut = false;
-        for (size_t i = 0; i < c->words->npolite; i++) {
+        for (size_t i = 0; i < c->before->npolite; i++) {
             size_t from, to;
             AUTO(buf) struct buf pattern = BUF_INIT(8192);
-            buf_addf(&pattern, "\\A(?:%s)", c->words->polite[i]);
+            buf_addf(&pattern, "\\A(?:%s)", c->before->polite[i]);
             int found = match(c, &c->polite[i], buf_str(&pattern), "classes/00-words.yaml", *text, &from, &to, e);
             if (found < 0)
                 return found;
@@ -267,29 +279,13 @@ struct notes {
     size_t len;
 };
 
-static void note(struct notes *n, const char *what, const char *sign, int64_t weight)
+static void note(struct notes *n, const char *what, const char *sign, int weight)
 {
     if (n->len >= COUNT_OF(n->items))
         return;
-    char *s = arena_printf(n->arena, "%s: %s (%+lld)", what, sign, (long long)weight);
+    char *s = arena_printf(n->arena, "%s: %s (%+d)", what, sign, weight);
     if (s)
         n->items[n->len++] = s;
-}
-
-static int score_signals(struct classes *c, const char *what, const char *path, const struct signal *signals, size_t len,
-                         pcre2_code **codes, struct span text, struct notes *notes, int *score, struct err *e)
-{
-    size_t from, to;
-    for (size_t i = 0; i < len; i++) {
-        int found = match(c, &codes[i], signals[i].match, path, text, &from, &to, e);
-        if (found < 0)
-            return found;
-        if (found) {
-            *score += (int)signals[i].weight;
-            note(notes, what, signals[i].name, signals[i].weight);
-        }
-    }
-    return 0;
 }
 
 static bool has_word(struct span text, const char *word)
@@ -301,21 +297,231 @@ static bool has_word(struct span text, const char *word)
     return false;
 }
 
-/* Words of the repository may strengthen a class; a poor class that the rules see is not outvoted by them. */
-static int extra_score(const struct class_input *in, const char *name, struct span text, struct notes *notes)
+/* A sign that the text shows, and what it says of each class: log odds. */
+struct sign {
+    const char *name;      /* for people; NULL: not shown */
+    const float *weights;  /* learned; NULL: by hand, for the class `of` */
+    size_t of;
+    float by_hand;
+};
+
+struct signs {
+    struct classes *c;
+    struct arena *arena;
+    struct sign *items;
+    size_t len, cap;
+};
+
+static float sign_weight(const struct sign *s, size_t class)
 {
-    int score = 0;
-    for (size_t i = 0; i < in->nextra; i++) {
-        if (strcmp(in->extra[i].name, name) != 0)
-            continue;
-        for (size_t w = 0; w < in->extra[i].nwords; w++)
-            if (has_word(text, in->extra[i].words[w])) {
-                score += EXTRA_WEIGHT;
-                note(notes, name, "names a configured word", EXTRA_WEIGHT);
-                break;
-            }
+    return s->weights ? s->weights[class] : class == s->of ? s->by_hand : 0;
+}
+
+static void add_sign(struct signs *x, struct sign s)
+{
+    if (array_grow((void **)&x->items, &x->cap, x->len, 1, sizeof *x->items))
+        x->items[x->len++] = s;
+}
+
+/* "w:deadlock" as a person reads it; NULL for what only repeats it: beginnings of words. */
+static const char *shown(struct arena *a, const char *feature)
+{
+    const char *text = strchr(feature, ':') + 1;
+    switch (feature[0]) {
+    case 'w':
+    case 'b':
+        return arena_printf(a, "says '%s'", text);
+    case 'f':
+        return arena_printf(a, "begins with '%s'", text);
+    case '?':
+        return "is a question";
+    default:
+        return NULL;
     }
-    return score;
+}
+
+static void on_word(void *ctx, const char *feature)
+{
+    struct signs *x = ctx;
+    const float *w = words_weights(x->c->words, feature);
+    if (w)
+        add_sign(x, (struct sign){ shown(x->arena, feature), w, 0, 0 });
+}
+
+static void rule_feature(const struct one_class *k, const struct signal *s, char out[WORDS_FEATURE])
+{
+    (void)snprintf(out, WORDS_FEATURE, "r:%s: %s", k->row.name, s->name);
+}
+
+/* Calls fn for each signal of each class that the text shows; a name that several share once. */
+typedef void (*rule_fn)(void *ctx, size_t class, const struct signal *s, const char *feature);
+static int each_rule(struct classes *c, struct span text, rule_fn fn, void *ctx, struct err *e)
+{
+    AUTO(buf) struct buf english = BUF_INIT(CLASS_TEXT * 4);
+    bool foreign = words_english(c->words, text, &english);
+    char feature[WORDS_FEATURE], other[WORDS_FEATURE];
+    for (size_t i = 0; i < c->len; i++) {
+        const struct one_class *k = &c->items[i];
+        AUTO(ptr) bool *seen = calloc(k->file->nsignals, sizeof *seen);
+        if (!seen)
+            return err_set(e, ERR_NOMEM, "classing a task: out of memory");
+        for (size_t s = 0; s < k->file->nsignals; s++) {
+            size_t from, to;
+            int found = match(c, &k->codes[s], k->file->signals[s].match, k->path, text, &from, &to, e);
+            if (found == 0 && foreign)
+                found = match(c, &k->codes[s], k->file->signals[s].match, k->path, buf_span(&english), &from, &to, e);
+            if (found < 0)
+                return found;
+            seen[s] = found;
+            rule_feature(k, &k->file->signals[s], feature);
+            for (size_t p = 0; found && p < s; p++) {
+                rule_feature(k, &k->file->signals[p], other);
+                found = !(seen[p] && strcmp(other, feature) == 0);
+            }
+            if (found)
+                fn(ctx, i, &k->file->signals[s], feature);
+        }
+    }
+    return 0;
+}
+
+static void on_rule(void *ctx, size_t class, const struct signal *s, const char *feature)
+{
+    struct signs *x = ctx;
+    const float *w = words_weights(x->c->words, feature);
+    add_sign(x, (struct sign){ s->name, w, class, (float)s->weight / HAND_SHARE });
+}
+
+#define BIAS "all:" /* what every text shows */
+
+static int find_signs(struct signs *x, struct span text, struct err *e)
+{
+    on_word(x, BIAS);
+    words_features(x->c->words, text, on_word, x);
+    return each_rule(x->c, text, on_rule, x, e);
+}
+
+/* Words of the repository may strengthen a class; a poor class that the signs show is not outvoted by them. */
+static bool names_configured(const struct class_input *in, const char *name, struct span text)
+{
+    for (size_t i = 0; i < in->nextra; i++)
+        for (size_t w = 0; strcmp(in->extra[i].name, name) == 0 && w < in->extra[i].nwords; w++)
+            if (has_word(text, in->extra[i].words[w]))
+                return true;
+    return false;
+}
+
+/* Log odds into probabilities, in place. */
+static void softmax(float *v, size_t n)
+{
+    float most = v[0], sum = 0;
+    for (size_t i = 1; i < n; i++)
+        most = v[i] > most ? v[i] : most;
+    for (size_t i = 0; i < n; i++)
+        sum += v[i] = expf(v[i] - most);
+    for (size_t i = 0; i < n; i++)
+        v[i] /= sum;
+}
+
+static int percent(float p)
+{
+    return (int)lroundf(p * 100);
+}
+
+static int poor_percent(const struct classes *c, const float *p, const struct class_row **likeliest)
+{
+    float sum = 0, most = -1;
+    for (size_t i = 0; i < c->len; i++)
+        if (c->items[i].row.poor) {
+            sum += p[i];
+            *likeliest = p[i] > most ? &c->items[i].row : *likeliest;
+            most = p[i] > most ? p[i] : most;
+        }
+    return percent(sum);
+}
+
+static void take_likeliest(struct classes *c, const float *p, struct classification *out)
+{
+    size_t first = 0, second = c->len;
+    for (size_t i = 1; i < c->len; i++)
+        if (p[i] > p[first]) {
+            second = first;
+            first = i;
+        } else if (second == c->len || p[i] > p[second]) {
+            second = i;
+        }
+    out->row = &c->items[first].row;
+    out->score = percent(p[first]);
+    out->second = second < c->len ? &c->items[second].row : NULL;
+    out->second_score = second < c->len ? percent(p[second]) : 0;
+    out->unsure = out->score < SURE_PERCENT;
+}
+
+/* The strongest signs for the class that won, and against the next one, as far as they say so. */
+static void note_signs(const struct signs *x, const struct classification *out, struct notes *notes)
+{
+    size_t row = 0;
+    AUTO(ptr) bool *told = calloc(x->len + 1, sizeof *told);
+    while (row < x->c->len && &x->c->items[row].row != out->row)
+        row++;
+    for (size_t k = 0; told && k < SHOWN_MOST; k++) {
+        size_t best = x->len;
+        for (size_t i = 0; i < x->len; i++)
+            if (!told[i] && x->items[i].name && sign_weight(&x->items[i], row) >= SHOWN_WEIGHT &&
+                (best == x->len || sign_weight(&x->items[i], row) > sign_weight(&x->items[best], row)))
+                best = i;
+        if (best == x->len)
+            break;
+        told[best] = true;
+        note(notes, out->row->name, x->items[best].name, (int)lroundf(sign_weight(&x->items[best], row) * 10));
+    }
+}
+
+static int by_signs(struct classes *c, const struct class_input *in, struct span text, struct classification *out,
+                    struct notes *notes, struct err *e)
+{
+    struct signs x = { .c = c, .arena = notes->arena };
+    AUTO(ptr) float *p = calloc(c->len, sizeof *p);
+    AUTO(ptr) float *extra = calloc(c->len, sizeof *extra);
+    *out = (struct classification){ .row = NULL };
+    if (!p || !extra)
+        return err_set(e, ERR_NOMEM, "classing a task: out of memory");
+    int r = find_signs(&x, text, e);
+    for (size_t i = 0; r == 0 && i < c->len; i++) {
+        for (size_t s = 0; s < x.len; s++)
+            p[i] += sign_weight(&x.items[s], i);
+        extra[i] = p[i] + (names_configured(in, c->names[i], text) ? EXTRA_WEIGHT : 0);
+        if (extra[i] > p[i])
+            note(notes, c->names[i], "names a configured word", EXTRA_WEIGHT * 10);
+    }
+    if (r == 0) {
+        const struct class_row *poor = NULL;
+        softmax(p, c->len);
+        softmax(extra, c->len);
+        take_likeliest(c, extra, out);
+        out->poor_score = poor_percent(c, p, &poor);
+        if (poor && !out->row->poor && out->poor_score >= POOR_PERCENT)
+            out->poor_hint = poor;
+        note_signs(&x, out, notes);
+    }
+    free(x.items);
+    return r;
+}
+
+static int add_cost_signs(struct classes *c, struct span text, struct notes *notes, int *score, struct err *e)
+{
+    size_t from, to;
+    for (size_t i = 0; i < c->cost->nsignals; i++) {
+        const struct signal *s = &c->cost->signals[i];
+        int found = match(c, &c->cost_codes[i], s->match, "policy/cost.yaml", text, &from, &to, e);
+        if (found < 0)
+            return found;
+        if (found) {
+            *score += (int)s->weight;
+            note(notes, "cost", s->name, (int)s->weight);
+        }
+    }
+    return 0;
 }
 
 static int add_cost(struct classes *c, const struct class_input *in, struct span text, struct classification *out,
@@ -323,7 +529,7 @@ static int add_cost(struct classes *c, const struct class_input *in, struct span
 {
     int points = out->row->cost == COST_HIGH ? COST_HIGH_POINTS : out->row->cost == COST_MEDIUM ? COST_MEDIUM_POINTS : 0;
     int more = 0;
-    if (score_signals(c, "cost", "policy/cost.yaml", c->cost->signals, c->cost->nsignals, c->cost_codes, text, notes, &more, e) < 0)
+    if (add_cost_signs(c, text, notes, &more, e) < 0)
         return -(int)e->kind;
     struct span rest = text, word;
     while (span_split(&rest, ' ', &word)) {
@@ -350,40 +556,30 @@ static int add_cost(struct classes *c, const struct class_input *in, struct span
     return 0;
 }
 
-static int by_rules(struct classes *c, const struct class_input *in, struct span text, struct classification *out,
-                    struct notes *notes, struct err *e)
+struct telling {
+    feature_fn fn;
+    void *ctx;
+};
+
+static void tell_rule(void *ctx, size_t class, const struct signal *s, const char *feature)
 {
-    int best_poor = 0;
-    const struct class_row *poor = NULL;
-    const struct class_row *fallback = classes_find(c, "fix");
-    *out = (struct classification){ .row = NULL };
-    for (size_t i = 0; i < c->len; i++) {
-        struct one_class *k = &c->items[i];
-        int score = 0;
-        if (score_signals(c, k->row.name, k->path, k->file->signals, k->file->nsignals, k->codes, text, notes, &score, e) < 0)
-            return -(int)e->kind;
-        score += extra_score(in, k->row.name, text, notes);
-        if (k->row.poor && score > best_poor) {
-            best_poor = score;
-            poor = &k->row;
-        }
-        bool wins = score > out->score || (score && score == out->score && k->row.poor && !out->row->poor); /* in doubt, careful */
-        if (wins) {
-            out->second = out->row;
-            out->second_score = out->score;
-            out->row = &k->row;
-            out->score = score;
-        } else if (score > out->second_score) {
-            out->second = &k->row;
-            out->second_score = score;
-        }
-    }
-    if (!out->row)
-        out->row = fallback ? fallback : &c->items[0].row;
-    if (poor && poor != out->row && best_poor >= HINT_SCORE && !out->row->answer)
-        out->poor_hint = poor;
-    out->unsure = out->score < SURE_SCORE || out->score - out->second_score < SURE_LEAD;
-    return 0;
+    const struct telling *t = ctx;
+    (void)class;
+    (void)s;
+    t->fn(t->ctx, feature);
+}
+
+int class_features(struct classes *c, struct span text, feature_fn fn, void *ctx, struct err *e)
+{
+    AUTO(buf) struct buf b = BUF_INIT(CLASS_TEXT * 4);
+    struct telling t = { fn, ctx };
+    normalise(text, &b);
+    struct span asked = buf_span(&b);
+    if (cut_polite(c, &asked, e) < 0)
+        return -(int)e->kind;
+    fn(ctx, BIAS);
+    words_features(c->words, asked, fn, ctx);
+    return each_rule(c, asked, tell_rule, &t, e);
 }
 
 int class_decide(struct classes *c, const struct class_input *in, struct arena *a, struct classification *out, struct err *e)
@@ -392,7 +588,7 @@ int class_decide(struct classes *c, const struct class_input *in, struct arena *
     struct notes notes = { .arena = a };
     normalise(in->text, &b);
     struct span text = buf_span(&b);
-    if (cut_polite(c, &text, e) < 0 || by_rules(c, in, text, out, &notes, e) < 0)
+    if (cut_polite(c, &text, e) < 0 || by_signs(c, in, text, out, &notes, e) < 0)
         return -(int)e->kind;
     if (in->chosen) {
         const struct class_row *row = classes_find(c, in->chosen);

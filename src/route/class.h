@@ -9,10 +9,11 @@
  *     ... c.row->name, c.row->poor, c.unsure, c.cost, c.signals ...
  *     classes_destroy(all);
  *
- * Rules only: each class is a file of data/classes with patterns and weights; the highest sum wins. A *poor*
- * class is one that a model does badly or whose mistakes are dear: whatever comes of it, a person decides.
- * `unsure` says that the rules found little, or two classes alike: a local model may then be asked, and
- * class_choose takes its answer, but never from a poor class to another one.
+ * Rules and words: each class is a file of data/classes with signs to look for, and words.h knows what examples have
+ * shown; every sign found speaks for and against each class, and the most likely one wins. A *poor* class is one that a
+ * model does badly or whose mistakes are dear: whatever comes of it, a person decides, and so where a poor class is not
+ * unlikely (POOR_PERCENT). `unsure` says that no class is likelier than all others together: a local model may then be
+ * asked, and class_choose takes its answer, but never from a poor class to another one.
  *
  * Texts are hostile: at most CLASS_TEXT bytes are looked at, matching is bounded. One thread.
  */
@@ -27,8 +28,10 @@
 #include "base/bind.h"
 #include "base/buf.h"
 #include "config/config.h"
+#include "route/words.h"
 
 #define CLASS_TEXT 8192 /* what is asked stands at the beginning; logs may follow */
+#define POOR_PERCENT 15 /* a poor class that is so likely is worth a person's look */
 
 enum failure_cost { COST_LOW, COST_MEDIUM, COST_HIGH };
 const char *failure_cost_name(enum failure_cost c);
@@ -65,9 +68,10 @@ struct classification {
     const struct class_row *row;
     bool chosen;            /* by the user, not by rules */
     bool unsure;
-    int score, second_score; /* of row, of the next class */
+    int score, second_score; /* how likely row is, and the next class: percent */
     const struct class_row *second;
-    const struct class_row *poor_hint; /* a poor class that scored nearly as high, or NULL */
+    int poor_score;         /* how likely it is that any poor class is meant: percent */
+    const struct class_row *poor_hint; /* row is not poor, but this poor class may be meant; or NULL */
     enum failure_cost cost;
     int cost_points;
     struct strings signals; /* "test: asks for tests (+9)", "cost: touches money (+3)" */
@@ -75,6 +79,8 @@ struct classification {
 
 int class_decide(struct classes *c, const struct class_input *in, struct arena *a, struct classification *out,
                  struct err *e) WARN_UNUSED;
+/* Every sign of the text, words and rules, by the names under which weights were learned: for tools/classes/learn.c. */
+int class_features(struct classes *c, struct span text, feature_fn fn, void *ctx, struct err *e) WARN_UNUSED;
 /* A model's word for an unsure classification; false where it is not taken (unknown, or leads away from a poor class). */
 bool class_choose(const struct classes *c, struct classification *io, const char *name);
 

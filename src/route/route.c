@@ -324,9 +324,9 @@ static void explain_class(struct building *b, const struct classification *c)
     if (c->chosen)
         because(b, arena_printf(b->arena, "class %s, as asked for", c->row->name));
     else if (c->unsure && c->second)
-        because(b, arena_printf(b->arena, "class %s (%d points), or perhaps %s (%d)", c->row->name, c->score, c->second->name, c->second_score));
+        because(b, arena_printf(b->arena, "class %s (%d %%), or perhaps %s (%d %%)", c->row->name, c->score, c->second->name, c->second_score));
     else
-        because(b, arena_printf(b->arena, "class %s (%d points)", c->row->name, c->score));
+        because(b, arena_printf(b->arena, "class %s (%d %%)", c->row->name, c->score));
     because(b, arena_printf(b->arena, "failure cost %s", failure_cost_name(c->cost)));
 }
 

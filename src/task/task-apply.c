@@ -138,15 +138,17 @@ int task_apply_now(struct task *t, struct task_result *r, struct err *e)
     return rc < 0 ? rc : carry_in(t, &d, r, e);
 }
 
-/* A change that a person must look at, whatever the gates say: guarded files and findings that ask for one. */
-static bool needs_person(const struct task *t)
+/* Why a person must look at this change, whatever the gates say; NULL when nobody needs to. */
+static const char *needs_person(const struct task *t)
 {
     if (t->person) /* the class of the task or its failure cost: the route said why */
-        return true;
+        return t->route.person_reason ? t->route.person_reason : "the route says so";
+    if (t->goal == ATTEMPT_ANSWER) /* what a class promises of failure cost does not hold for a change that nobody asked for */
+        return "a question was asked and files were changed, so a person decides";
     for (size_t i = 0; i < t->change->nfiles; i++)
         if (t->change->files[i].guard)
-            return true;
-    return false;
+            return "the change touches guarded files, which need a person";
+    return NULL;
 }
 
 int task_decide(struct task *t, struct task_result *r, struct err *e)
@@ -192,8 +194,7 @@ int task_decide(struct task *t, struct task_result *r, struct err *e)
     } else if (t->spec.approve == TASK_AUTO && needs_person(t)) {
         r->status = TASK_PENDING;
         r->exit = 6;
-        (void)snprintf(r->reason, sizeof r->reason, "%s",
-                       t->person && t->route.person_reason ? t->route.person_reason : "the change touches guarded files, which need a person");
+        (void)snprintf(r->reason, sizeof r->reason, "%s", needs_person(t));
         (void)snprintf(r->hint, sizeof r->hint, "`stead review %s` shows it and applies what you approve", t->change->id);
     }
     switch (d.verdict) {
