@@ -121,6 +121,7 @@ struct attempt_spec {
 struct attempt_result {
     enum attempt_status status;
     int model_error;        /* ATTEMPT_ENDPOINT, ATTEMPT_GAVE_UP, ATTEMPT_CONTEXT: enum model_error */
+    int64_t retry_after_ms; /* ATTEMPT_ENDPOINT: what the server asked for; 0 nothing */
     bool wrote;             /* a step of this attempt wrote files that are still in the layer */
     struct span text;       /* the model's last words; valid until the next run or destroy */
     char reason[240];       /* why it stopped, for a person; "" when finished */

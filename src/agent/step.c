@@ -153,6 +153,7 @@ static void count_tokens(struct stead *s, const struct reply *reply)
 static int reply_failed(struct stead *s, const struct reply *reply, const struct err *why, struct attempt_result *result, struct err *e)
 {
     result->model_error = (int)reply->failure;
+    result->retry_after_ms = reply->retry_after_ms;
     (void)snprintf(result->hint, sizeof result->hint, "%s", why->hint);
     switch (reply->failure) {
     case MODEL_ERR_CANCELLED:

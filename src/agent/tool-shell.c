@@ -25,6 +25,8 @@ static void on_output(void *ctx, int stream, struct span data)
         run->env->on_output(run->env->ctx, run->id, data);
 }
 
+#define BACKGROUND_NICE 10 /* it runs beside the model's own work */
+
 static int start_background(struct tool_run *run, struct sandbox_exec *x, struct buf *out, struct err *e)
 {
     struct tool_env *env = run->env;
@@ -32,6 +34,7 @@ static int start_background(struct tool_run *run, struct sandbox_exec *x, struct
         return err_set(e, ERR_LIMIT, "%d background jobs were started already", TOOL_JOBS_MAX);
     struct sandbox_result r = { 0 };
     x->background = true;
+    x->nice = BACKGROUND_NICE;
     x->timeout_ms = 0;
     x->on_output = NULL;
     int err = sandbox_exec(env->sandbox, x, NULL, &r, env->cancel, e);

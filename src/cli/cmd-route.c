@@ -18,6 +18,7 @@
 #include "route/candidate.h"
 #include "route/class.h"
 #include "route/route.h"
+#include "task/task.h"
 
 #define TEXT_LIMIT_BYTES (1u << 20)
 #define JSON_LIMIT_BYTES (4u << 20)
@@ -26,7 +27,7 @@ static const struct option explain_options[] = {
     { "class", 0, OPT_STRING, "CLASS", "treat it as of this class" },
     { "endpoint", 0, OPT_STRING, "NAME|URL", "as if this endpoint had been asked for" },
     { "local-only", 0, OPT_FLAG, NULL, "as if nothing might leave this machine" },
-    { "tokens", 0, OPT_INT, "N", "context that the task will need", .min = 0, .max = 100000000 },
+    { "tokens", 0, OPT_INT, "N", "context that the task will need (estimated from the files it names where not given)", .min = 0, .max = 100000000 },
     { 0 },
 };
 
@@ -38,6 +39,8 @@ struct explain {
     struct route_candidate *candidates;
     size_t n;
     struct breaker *breakers;
+    const struct config *cfg;
+    int64_t need_tokens;
 };
 
 /* --- candidates: what answers here, and what is configured elsewhere --- */
@@ -68,16 +71,17 @@ static int find_candidates(struct explain *x, struct err *e)
     struct loop *loop = cli_loop(x->cli, e);
     if (!loop)
         return -(int)e->kind;
-    struct discover_options o = { .configured = specs, .nconfigured = nlocal, .all = true, .local_only = true, .model = v->model };
+    AUTO(ptr) char *profiles = path_join(config_state_dir(x->cfg), "profiles");
+    struct discover_options o = { .configured = specs, .nconfigured = nlocal, .all = true, .local_only = true, .model = v->model,
+                                  .profile_dir = profiles };
     struct err ignored = ERR_INIT; /* none here is an answer, not a failure */
     int ret = endpoints_discover(loop, &o, cli_cancel(x->cli), &x->found, &ignored);
     if (ret == -ERR_CANCELLED) {
         *e = ignored;
         return ret;
     }
-    int64_t need = cli_int(x->cli, "tokens", 0);
     for (size_t i = 0; x->found && i < x->found->len && x->n < most; i++)
-        candidate_of_endpoint(x->found->items[i], configured(x, x->found->items[i]->name), need, &x->candidates[x->n++]);
+        candidate_of_endpoint(x->found->items[i], configured(x, x->found->items[i]->name), x->need_tokens, &x->candidates[x->n++]);
     for (size_t i = 0; i < v->nendpoints && x->n < most; i++) {
         struct route_candidate c;
         candidate_of_config(&v->endpoints[i], &c);
@@ -133,8 +137,8 @@ static int print_json(struct explain *x, const struct classification *c, const s
     AUTO(buf) struct buf b = BUF_INIT(JSON_LIMIT_BYTES);
     buf_adds(&b, "{\"v\":1,\"class\":");
     buf_add_json(&b, span_of(c->row->name));
-    buf_addf(&b, ",\"poor\":%s,\"unsure\":%s,\"score\":%d,\"failure_cost\":\"%s\"", c->row->poor ? "true" : "false",
-             c->unsure ? "true" : "false", c->score, failure_cost_name(c->cost));
+    buf_addf(&b, ",\"poor\":%s,\"unsure\":%s,\"score\":%d,\"poor_score\":%d,\"failure_cost\":\"%s\",\"need_tokens\":%lld", c->row->poor ? "true" : "false",
+             c->unsure ? "true" : "false", c->score, c->poor_score, failure_cost_name(c->cost), (long long)x->need_tokens);
     json_strings(&b, "signals", c->signals);
     buf_adds(&b, ",\"candidates\":[");
     for (size_t i = 0, n = 0; i < r->nstops; i++) {
@@ -174,14 +178,18 @@ static void print_text(struct explain *x, const struct classification *c, const 
     struct cli *cli = x->cli;
     const char *dim = cli_style(cli, "dim"), *bold = cli_style(cli, "bold"), *off = cli_style(cli, "reset");
     char safe[300];
-    cli_outf(cli, "%sclass%s    %s: %s%s\n", bold, off, c->row->name, c->row->title, c->unsure ? " (not sure)" : "");
+    cli_outf(cli, "%sclass%s    %s: %s, ", bold, off, c->row->name, c->row->title);
+    if (c->chosen)
+        cli_outf(cli, "as asked for\n");
+    else
+        cli_outf(cli, "%d %%%s%s\n", c->score, c->unsure && c->second ? "; or perhaps " : "", c->unsure && c->second ? c->second->name : "");
     for (size_t i = 0; i < c->signals.len; i++) {
         size_t n = strlen(c->row->name);
         bool own = strncmp(c->signals.items[i], c->row->name, n) == 0 || strncmp(c->signals.items[i], "cost", 4) == 0;
         if (own || cli->verbose)
             cli_outf(cli, "         %s%s%s\n", dim, clean_into(safe, sizeof safe, span_of(c->signals.items[i]), CLEAN_LINE), off);
     }
-    cli_outf(cli, "%scost%s     %s\n", bold, off, failure_cost_name(c->cost));
+    cli_outf(cli, "%scost%s     %s; needs about %lld tokens of context\n", bold, off, failure_cost_name(c->cost), (long long)x->need_tokens);
     for (size_t i = 0; i < r->nstops; i++) {
         const struct route_stop *s = &r->stops[i];
         if (s->candidate < 0)
@@ -232,6 +240,11 @@ static int explain(struct explain *x, struct span text, struct err *e)
     if (!cfg)
         return cli_fail(cli, EXIT_USAGE, e);
     x->values = config_values(cfg);
+    x->cfg = cfg;
+    AUTO(ptr) char *dir = getcwd(NULL, 0);
+    x->need_tokens = cli_int(cli, "tokens", 0);
+    if (!x->need_tokens && dir)
+        x->need_tokens = task_need_tokens(dir, text);
     const struct config_policy *p = &x->values->policy;
     struct class_input ci = { .text = text, .chosen = cli_string(cli, "class"), .extra = x->values->classes,
                               .nextra = x->values->nclasses, .protected_paths = { p->protected_paths, p->nprotected_paths } };
@@ -245,7 +258,7 @@ static int explain(struct explain *x, struct span text, struct err *e)
     const char *wanted = cli_string(cli, "endpoint");
     struct route_input in = { .class = &c, .candidates = x->candidates, .ncandidates = x->n, .values = x->values,
                               .now = now_of(clock_unix_ms()), .wanted = wanted ? wanted : x->values->endpoint,
-                              .local_only = cli_flag(cli, "local-only"), .need_tokens = cli_int(cli, "tokens", 0) };
+                              .local_only = cli_flag(cli, "local-only"), .need_tokens = x->need_tokens };
     stay_local(x->values, &in);
     if (route_decide(&in, x->arena, &r, e) < 0)
         return cli_fail(cli, cli_exit_of(e), e);

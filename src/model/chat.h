@@ -135,6 +135,7 @@ struct reply {
     enum model_error failure; /* when chat_reply fails */
     int http_status;          /* of the failing answer; 0 none */
     int64_t n_prompt, n_ctx;  /* MODEL_ERR_CONTEXT: as the server says; -1 unknown */
+    int64_t retry_after_ms;   /* what the failing answer asked for; 0 nothing */
 };
 
 struct chat_progress {

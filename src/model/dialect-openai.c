@@ -212,6 +212,8 @@ static bool openai_close(const struct wire *w, const struct closing *c, struct b
     struct wire copy = *w;
     close_last(&copy, tail);
     buf_addf(tail, "],\"%s\":%lld", w->behaviour->max_completion_tokens ? "max_completion_tokens" : "max_tokens", (long long)c->max_tokens);
+    if (w->behaviour->cache_prompt && c->place > 0)
+        buf_addf(tail, ",\"id_slot\":%d", c->place - 1);
     if (c->constrain == CONSTRAIN_REQUIRED)
         buf_adds(tail, ",\"tool_choice\":\"required\"");
     if (c->constrain == CONSTRAIN_SCHEMA) {

@@ -53,6 +53,7 @@ struct closing {
     int64_t max_tokens;
     int constrain;              /* enum constrain_how for this request */
     struct span constrain_schema; /* CONSTRAIN_SCHEMA: the schema of the whole reply */
+    int place;                 /* endpoint.place */
 };
 
 struct dialect {

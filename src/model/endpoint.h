@@ -112,6 +112,10 @@ struct endpoint {
     char remedy[240];
     endpoint_guard_fn guard; /* set by who routes to a hosted endpoint; NULL: none */
     void *guard_ctx;
+    int (*turn_begin)(void *ctx, struct cancel *cancel, struct err *e); /* before each request: may wait; NULL: none */
+    void (*turn_end)(void *ctx);                                         /* after it, however it ended */
+    void *turn_ctx;
+    int place;               /* of this conversation in the server's cache, from 1; 0: the server chooses */
     struct http *http;       /* kept connection; private to model/ */
     struct url *address;     /* url taken apart */
     struct arena *arena;     /* owns the strings */

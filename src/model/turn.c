@@ -307,33 +307,11 @@ static int guard(const struct endpoint *ep, const struct span body[2], struct bu
     return rc < 0 ? rc : buf_check(out, e);
 }
 
-/* Send the conversation and wait: 0 with x->error set or MODEL_OK; negative: cancelled, memory. */
-static int exchange_run(struct exchange *x, int constrain, int64_t entered_us, struct cancel *cancel, struct err *e)
+/* Send these bytes and wait for the reply. */
+static int exchange_send(struct exchange *x, const char *path, const struct span *body, size_t nbody, int64_t entered_us, struct cancel *cancel,
+                         struct err *e)
 {
     struct chat *c = x->c;
-    AUTO(buf) struct buf tail = BUF_INIT(256 << 10), schema = BUF_INIT(128 << 10);
-    char path[2 * URL_MAX];
-    if (constrain == CONSTRAIN_SCHEMA && !chat_call_schema(c, &schema))
-        constrain = CONSTRAIN_NONE;
-    c->constrained = constrain != CONSTRAIN_NONE;
-    struct closing closing = { .max_tokens = c->max_tokens, .constrain = constrain, .constrain_schema = buf_span(&schema) };
-    if (!c->dialect->close(&c->wire, &closing, &tail))
-        return buf_check(&tail, e);
-    snprintf(path, sizeof path, "%s%s", c->ep->address->api, c->dialect->path);
-    struct span body[2] = { buf_span(&c->wire.bytes), buf_span(&tail) };
-    size_t nbody = 2;
-    AUTO(buf) struct buf guarded = BUF_INIT(CHAT_MAX_BYTES);
-    if (c->ep->guard) {
-        int allowed = guard(c->ep, body, &guarded, e);
-        if (allowed == -ERR_DENIED) {
-            fail(x, MODEL_ERR_GUARD, e->text);
-            return 0;
-        }
-        if (allowed < 0)
-            return allowed;
-        body[0] = buf_span(&guarded);
-        nbody = 1;
-    }
     struct http_request q = { .path = path, .headers = c->headers, .body = body, .nbody = nbody, .on_data = on_data, .ctx = x };
     x->begun_ms = x->life_ms = clock_ms();
     int rc = http_start(c->ep->http, &q, &x->t, e);
@@ -351,6 +329,44 @@ static int exchange_run(struct exchange *x, int constrain, int64_t entered_us, s
     if (!x->error)
         conclude(x);
     return 0;
+}
+
+/* Send the conversation and wait: 0 with x->error set or MODEL_OK; negative: cancelled, memory. */
+static int exchange_run(struct exchange *x, int constrain, int64_t entered_us, struct cancel *cancel, struct err *e)
+{
+    struct chat *c = x->c;
+    AUTO(buf) struct buf tail = BUF_INIT(256 << 10), schema = BUF_INIT(128 << 10);
+    char path[2 * URL_MAX];
+    if (constrain == CONSTRAIN_SCHEMA && !chat_call_schema(c, &schema))
+        constrain = CONSTRAIN_NONE;
+    c->constrained = constrain != CONSTRAIN_NONE;
+    struct closing closing = { .max_tokens = c->max_tokens, .constrain = constrain, .constrain_schema = buf_span(&schema), .place = c->ep->place };
+    if (!c->dialect->close(&c->wire, &closing, &tail))
+        return buf_check(&tail, e);
+    snprintf(path, sizeof path, "%s%s", c->ep->address->api, c->dialect->path);
+    struct span body[2] = { buf_span(&c->wire.bytes), buf_span(&tail) };
+    size_t nbody = 2;
+    AUTO(buf) struct buf guarded = BUF_INIT(CHAT_MAX_BYTES);
+    if (c->ep->guard) {
+        int allowed = guard(c->ep, body, &guarded, e);
+        if (allowed == -ERR_DENIED) {
+            fail(x, MODEL_ERR_GUARD, e->text);
+            return 0;
+        }
+        if (allowed < 0)
+            return allowed;
+        body[0] = buf_span(&guarded);
+        nbody = 1;
+    }
+    if (c->ep->turn_begin) {
+        int turn = c->ep->turn_begin(c->ep->turn_ctx, cancel, e);
+        if (turn < 0)
+            return turn;
+    }
+    int rc = exchange_send(x, path, body, nbody, entered_us, cancel, e);
+    if (c->ep->turn_end)
+        c->ep->turn_end(c->ep->turn_ctx);
+    return rc;
 }
 
 /* ---- waiting before another try ---- */
@@ -423,6 +439,7 @@ static int after_failure(struct chat *c, struct exchange *x, const struct chat_e
     out->http_status = x->status;
     out->n_prompt = x->n_prompt;
     out->n_ctx = x->n_ctx;
+    out->retry_after_ms = x->retry_after_ms > 0 ? x->retry_after_ms : 0;
     if (x->error == MODEL_ERR_CONTEXT)
         learn_window(c, x);
     if ((x->error == MODEL_ERR_CLIENT || x->error == MODEL_ERR_SERVER) && learn_from(c, x->status, buf_span(&x->words), &what)) {

@@ -143,6 +143,12 @@ void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf 
         buf_adds(note, "no cgroup of our own here: memory is limited per process, not for the sandbox as a whole\n");
 }
 
+void cgroup_renice(const struct cgroup *c, int nice)
+{
+    if (c->version == 2 && c->n)
+        (void)put_i64(c->paths[0], "cpu.weight.nice", nice);
+}
+
 static void *enter_main(void *arg)
 {
     struct cgroup *c = arg;

@@ -316,6 +316,7 @@ static int start(struct sandbox *sb, const struct sandbox_spec *spec, struct err
     if (r < 0)
         return r;
     cgroup_create(&sb->cgroup, &s.limits, &sb->note);
+    sandbox_renice(sb, s.nice);
     AUTO(fd) int userns = -1;
     r = native_spawn(&sb->id, &sb->p, &userns, e);
     if (r < 0)
@@ -412,6 +413,13 @@ void sandbox_destroy(struct sandbox *sb)
     free(sb->target);
     free(sb->layers);
     free(sb);
+}
+
+void sandbox_renice(struct sandbox *sb, int nice)
+{
+    if (nice != sb->nice)
+        cgroup_renice(&sb->cgroup, nice);
+    sb->nice = nice;
 }
 
 pid_t sandbox_pid(const struct sandbox *sb)

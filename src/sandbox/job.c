@@ -236,7 +236,8 @@ int sandbox_job_start(struct sandbox *sb, const struct sandbox_exec *x, sandbox_
     j->input_close = input && !x->stdin_open;
     int64_t flags = (x->merge || x->tty ? WIRE_EXEC_MERGE : 0) | (x->tty ? WIRE_EXEC_TTY : 0) | (input ? WIRE_EXEC_STDIN : 0) |
                     (x->background ? WIRE_EXEC_BACKGROUND : 0);
-    int nice = x->nice < 0 ? 0 : x->nice > 19 ? 19 : x->nice;
+    int nice = x->nice ? x->nice : sb->nice;
+    nice = nice < 0 ? 0 : nice > 19 ? 19 : nice;
     client_add(sb, &j->w, on_job, j);
     struct wire w = { .type = WIRE_EXEC, .id = j->w.id, .a = x->timeout_ms, .b = (int64_t)x->out_cap_bytes,
                       .c = flags | (int64_t)nice << 8 | (int64_t)x->rows << 16 | (int64_t)x->cols << 32 };

@@ -75,6 +75,7 @@ void cgroup_enter(struct cgroup *c, pid_t pid);
 /* Wait for it: 0, or -1 and errno. Again is allowed. */
 int cgroup_entered(struct cgroup *c);
 void cgroup_destroy(struct cgroup *c);
+void cgroup_renice(const struct cgroup *c, int nice);
 int64_t cgroup_oom_kills(const struct cgroup *c);
 void cgroup_describe(struct sandbox_wall *w);
 void cgroup_sweep(void);
@@ -104,6 +105,7 @@ struct sandbox {
     struct started p;
     struct identity id;
     struct cgroup cgroup;
+    int nice;
     struct waiter *waiters;
     struct sandbox_job *jobs;
     struct arena arena;

@@ -90,6 +90,7 @@ struct sandbox_spec {
     struct sandbox_limits limits;
     unsigned exceptions;
     const char *backend; /* NULL or "native" */
+    int nice;            /* of commands that say nothing of it: 0 to 19 */
 };
 
 /* "SRC[:DST][:ro|rw]" (read-only unless said; SRC relative to the current directory; ~ is not expanded). Strings from the arena. */
@@ -112,6 +113,8 @@ static inline void sandbox_auto(struct sandbox **sb)
     sandbox_destroy(*sb);
 }
 
+/* From now on: the niceness of new commands, and, where the sandbox has a cgroup (version 2), the weight of all that run. */
+void sandbox_renice(struct sandbox *sb, int nice);
 pid_t sandbox_pid(const struct sandbox *sb);          /* the helper, as the host sees it */
 bool sandbox_alive(const struct sandbox *sb);         /* false after the helper ended; requests then fail with ERR_UNAVAILABLE */
 const char *sandbox_workspace(const struct sandbox *sb);

@@ -20,6 +20,7 @@ int task_seen(void *ctx, const struct journal_event *ev)
     struct err ignored = ERR_INIT;
     if (strcmp(ev->type, "tool_call") != 0 || strcmp(ev->session, t->session) != 0 || json_parse(ev->members, BIND_TOLERANT, &m, &ignored) < 0)
         return 0;
+    task_give_way(t); /* a command may be about to start */
     const char *path = json_string_value(json_object_get(json_object_get(m, "args"), "path"));
     for (size_t i = 0; path && i < t->nseen; i++)
         if (strcmp(t->seen[i], path) == 0)

@@ -9,6 +9,8 @@
 #include "agent/attempt.h"
 #include "agent/permit.h"
 #include "config/config.h"
+#include "inference/supervisor.h"
+#include "inference/turns.h"
 #include "journal/journal.h"
 #include "model/chat.h"
 #include "model/endpoint.h"
@@ -67,6 +69,10 @@ struct task {
     const char *task_class;
     enum attempt_goal goal;
     char *engine_url;
+    struct engine_address engine_address; /* set with engine_url */
+    struct turns *turns;         /* with other runs at the endpoint; NULL: hosted */
+    bool computed_here;          /* the model runs on this machine's CPU */
+    bool slowed;                 /* the engine computes with fewer threads while gates run */
 
     /* one turn */
     struct arena turn;
@@ -100,8 +106,7 @@ int task_sandbox_ready(struct task *t, struct err *e) WARN_UNUSED;
 
 /* task-route.c: what kind of task it is; candidates and the choice (-ERR_UNAVAILABLE when nothing can serve). */
 int task_classify(struct task *t, struct span text, struct err *e) WARN_UNUSED;
-int task_route(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
-/* What follows an attempt that was not enough; opens the next endpoint when there is one (ESCALATE_TO). */
+int task_route(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* task-edited.c: changes of this workspace that were touched up by hand get an `edited` event in their session. */
 void task_look_for_edits(struct task *t);
 /* Fill t->candidates, once. */
@@ -113,15 +118,22 @@ int task_classes(struct task *t, struct err *e) WARN_UNUSED;
 int task_ask_class(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
 /* task-spent.c: what this task, this day and this user have used, from the journal; for the budgets of a route. */
 int task_spent(struct task *t, struct route_spent *out, struct err *e) WARN_UNUSED;
+/* What follows an attempt that was not enough; opens the next endpoint when there is one (ESCALATE_TO). */
 int task_escalate(struct task *t, enum escalate_cause cause, int escalations, struct escalation *out, struct cancel *cancel,
                   struct err *e) WARN_UNUSED;
-/* Remember how the endpoint did, for this run and later ones. */
-void task_health(struct task *t, bool good);
+/* Remember how the endpoint did, for this run and later ones; retry_after_ms: what it asked for, or 0. */
+void task_health(struct task *t, bool good, int64_t retry_after_ms);
 
 /* task-guard.c: what may leave for a hosted endpoint, and who is asked. task_seen is a journal_event_fn. */
 int task_guard(struct task *t, struct endpoint *ep, struct err *e) WARN_UNUSED;
 int task_permit(struct task *t, struct err *e) WARN_UNUSED;
 int task_seen(void *ctx, const struct journal_event *ev);
+
+/* task-turns.c: turns with other runs at this endpoint; around gates (which may wait); what the sandbox may take now. */
+int task_turns(struct task *t, struct endpoint *ep, struct err *e) WARN_UNUSED;
+int task_work_begin(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
+void task_work_end(struct task *t);
+void task_give_way(struct task *t);
 
 /* task-verify.c */
 int task_gates(struct task *t, struct err *e) WARN_UNUSED;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "inference/supervisor.h"
 #include "route/candidate.h"
 
@@ -72,6 +73,7 @@ static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
     t->breakers = arena_array(&t->arena, most, sizeof *t->breakers);
     if (!specs || !t->candidates || !t->candidate_endpoints || !t->breakers)
         return err_set(e, ERR_NOMEM, "looking for endpoints: out of memory");
+    AUTO(ptr) char *profiles = path_join(t->state_dir, "profiles");
     size_t nlocal = 0;
     int64_t limit = t->spec.timeout_ms ? t->spec.timeout_ms : v->limits.timeout_ms;
     for (size_t i = 0; i < v->nendpoints; i++) {
@@ -85,6 +87,7 @@ static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
         .model = t->spec.model ? t->spec.model : v->model,
         .configured = specs,
         .nconfigured = nlocal,
+        .profile_dir = profiles, /* what probes have found */
         .all = !wanted && v->nendpoints > 0,
         .local_only = t->spec.local_only || v->policy.local_only,
         .loading_ms = limit > 0 && limit < LOADING_MS ? limit : LOADING_MS,
@@ -97,7 +100,7 @@ static int find_candidates(struct task *t, struct cancel *cancel, struct err *e)
     err_reset(e);
     for (size_t i = 0; t->endpoints && i < t->endpoints->len && t->ncandidates < MOST_CANDIDATES; i++) {
         struct route_candidate c;
-        candidate_of_endpoint(t->endpoints->items[i], configured(t, t->endpoints->items[i]->name), 0, &c);
+        candidate_of_endpoint(t->endpoints->items[i], configured(t, t->endpoints->items[i]->name), t->route_input.need_tokens, &c);
         add_candidate(t, &c, t->endpoints->items[i]);
     }
     for (size_t i = 0; !wanted && i < v->nendpoints; i++) {
@@ -126,7 +129,29 @@ static void read_health(struct task *t)
     }
 }
 
-void task_health(struct task *t, bool good)
+static void write_health(struct task *t, int candidate)
+{
+    AUTO(buf) struct buf key = BUF_INIT(4096), text = BUF_INIT(1024);
+    struct err ignored = ERR_INIT;
+    buf_addf(&key, "breaker/%s", t->candidates[candidate].url);
+    if (breaker_write(&t->breakers[candidate], &text) && journal_state_put(t->spec.journal, buf_str(&key), buf_span(&text), &ignored) < 0) {
+        /* health is a hint: the next run finds out by itself */
+    }
+}
+
+/* May this endpoint be asked? The probe that half open lets through is ours then, and other runs see that it is out. */
+static int let_through(struct task *t, int candidate, struct err *e)
+{
+    struct breaker *b = &t->breakers[candidate];
+    const enum breaker_state before = b->state;
+    if (!breaker_allow(b, clock_unix_ms()))
+        return err_set(e, ERR_UNAVAILABLE, "it failed before; a probe is under way");
+    if (before != BREAKER_CLOSED)
+        write_health(t, candidate);
+    return 0;
+}
+
+void task_health(struct task *t, bool good, int64_t retry_after_ms)
 {
     if (t->choice < 0)
         return;
@@ -135,15 +160,9 @@ void task_health(struct task *t, bool good)
     if (good)
         breaker_success(b);
     else
-        breaker_failure(b, 0, clock_unix_ms());
-    if (memcmp(&before, b, sizeof before) == 0)
-        return;
-    AUTO(buf) struct buf key = BUF_INIT(4096), text = BUF_INIT(1024);
-    struct err ignored = ERR_INIT;
-    buf_addf(&key, "breaker/%s", t->candidates[t->choice].url);
-    if (breaker_write(b, &text) && journal_state_put(t->spec.journal, buf_str(&key), buf_span(&text), &ignored) < 0) {
-        /* health is a hint: the next run finds out by itself */
-    }
+        breaker_failure(b, retry_after_ms, clock_unix_ms());
+    if (memcmp(&before, b, sizeof before) != 0)
+        write_health(t, t->choice);
 }
 
 static void now_of(struct route_now *now)
@@ -169,6 +188,7 @@ static int open_engine(struct task *t, struct cancel *cancel, struct err *e)
     int r = engine_ensure(t->spec.loop, t->spec.config, NULL, on_engine, t, cancel, &a, e);
     if (r < 0)
         return r;
+    t->engine_address = a;
     t->engine_url = strdup(a.url);
     if (!t->engine_url)
         return err_set(e, ERR_NOMEM, "out of memory");
@@ -202,8 +222,10 @@ static int open_hosted(struct task *t, const struct config_endpoint *c, struct c
 static int open_candidate(struct task *t, int i, struct cancel *cancel, struct err *e)
 {
     const struct route_candidate *c = &t->candidates[i];
-    int r = 0;
+    int r = let_through(t, i, e);
     t->choice = i;
+    if (r < 0)
+        return err_wrap(e, "endpoint '%s'", c->name);
     if (t->candidate_endpoints[i])
         t->endpoint = t->candidate_endpoints[i];
     else if (is_embedded(c))
@@ -212,6 +234,10 @@ static int open_candidate(struct task *t, int i, struct cancel *cancel, struct e
         r = open_hosted(t, configured(t, c->name), cancel, e);
     if (r == 0 && !t->endpoint->local)
         r = task_guard(t, t->endpoint, e);
+    if (r == 0)
+        r = task_turns(t, t->endpoint, e);
+    if (r < 0 && r != -ERR_CANCELLED)
+        task_health(t, false, 0);
     return r < 0 ? err_wrap(e, "endpoint '%s'", c->name) : 0;
 }
 
@@ -234,9 +260,10 @@ int task_candidates(struct task *t, struct cancel *cancel, struct err *e)
     return t->candidates ? 0 : find_candidates(t, cancel, e);
 }
 
-int task_route(struct task *t, struct cancel *cancel, struct err *e)
+int task_route(struct task *t, struct span text, struct cancel *cancel, struct err *e)
 {
     char mark[4200];
+    t->route_input.need_tokens = task_need_tokens(t->spec.workspace, text);
     int r = task_candidates(t, cancel, e);
     if (r < 0)
         return r;
@@ -248,6 +275,7 @@ int task_route(struct task *t, struct cancel *cancel, struct err *e)
         .candidates = t->candidates,
         .ncandidates = t->ncandidates,
         .values = t->values,
+        .need_tokens = t->route_input.need_tokens,
         .local_only = t->spec.local_only || marked,
         .local_only_why = marked ? "marked by .stead-local" : NULL,
     };
@@ -276,7 +304,6 @@ int task_route(struct task *t, struct cancel *cancel, struct err *e)
         char *problem = arena_strdup(&t->arena, e->text);
         c->ready = false;
         c->problem = problem ? problem : "not ready";
-        task_health(t, false);
         struct err first = *e;
         r = route_decide(&t->route_input, &t->arena, &t->route, e);
         if (r < 0)
@@ -313,7 +340,6 @@ int task_escalate(struct task *t, enum escalate_cause cause, int escalations, st
         if (r == 0 || r == -ERR_CANCELLED)
             return r;
         cause = ESCALATE_DOWN;
-        task_health(t, false);
         escalations++;
         err_reset(e);
     }

@@ -132,7 +132,11 @@ int task_evidence(struct task *t, struct buf *out, struct cancel *cancel, struct
     if (r < 0)
         return r;
     fill_spec(t, &spec, scratch);
+    r = task_work_begin(t, cancel, e);
+    if (r < 0)
+        return r;
     r = verify_evidence(&spec, out, cancel, e);
+    task_work_end(t);
     return r > 0 ? buf_check(out, e) : r;
 }
 
@@ -246,7 +250,11 @@ int task_verify(struct task *t, struct span text, struct cancel *cancel, struct 
     if (!spec.change)
         return err_set(e, ERR_NOMEM, "preparing the gates: out of memory");
     t->verdict = (struct verdict){ 0 };
+    r = task_work_begin(t, cancel, e);
+    if (r < 0)
+        return r;
     r = verify_run(&spec, &t->turn, &t->verdict, cancel, e);
+    task_work_end(t);
     if (r < 0)
         return err_wrap(e, "running the gates");
     t->verified_once = true;

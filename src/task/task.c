@@ -166,6 +166,7 @@ void task_close(struct task *t)
     if (t->class_loader.running)
         (void)pthread_join(t->class_loader.thread, NULL);
     classes_destroy(t->class_loader.classes);
+    turns_destroy(t->turns);
     classes_destroy(t->classes);
     privacy_destroy(t->privacy);
     free(t->seen);
@@ -459,7 +460,7 @@ static int escalate(struct task *t, struct span text, enum escalate_cause cause,
     char from[120];
     *again = false;
     (void)snprintf(from, sizeof from, "%s", t->endpoint->name);
-    task_health(t, cause != ESCALATE_DOWN && cause != ESCALATE_OVERLOAD && cause != ESCALATE_SLOW);
+    task_health(t, cause != ESCALATE_DOWN && cause != ESCALATE_OVERLOAD && cause != ESCALATE_SLOW, t->last.retry_after_ms);
     int rc = task_escalate(t, cause, (int)r->escalations, &x, cancel, e);
     if (rc < 0)
         return rc;
@@ -509,7 +510,7 @@ static int serve(struct task *t, struct span words, struct span text, struct tas
     while (rc == 0 && again && cause_of(t, &cause))
         rc = escalate(t, text, cause, r, &again, cancel, e);
     if (rc == 0 && t->last.status == ATTEMPT_FINISHED)
-        task_health(t, true);
+        task_health(t, true, 0);
     return rc;
 }
 
@@ -599,14 +600,14 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
     rc = task_sandbox_begin(t, past.layer, e);
     if (rc == 0)
         rc = task_classify(t, past.task && past.task[0] ? span_of(past.task) : text, e);
-    if (rc == 0 && !t->endpoint)
+    if (rc == 0 && !t->endpoint && !t->spec.resume) /* a question now would cost a kept conversation its place in the cache */
         rc = task_ask_class(t, text, cancel, e);
     if (rc == 0)
         rc = event_task(t, words.n ? words : SPAN(go_on), e);
     if (rc < 0)
         return rc;
     if (!t->endpoint) {
-        rc = task_route(t, cancel, e);
+        rc = task_route(t, text, cancel, e);
         if (rc == -ERR_NOT_FOUND || rc == -ERR_UNAVAILABLE)
             return unserved(t, r, e);
         if (rc == 0)

@@ -136,6 +136,9 @@ static inline void task_auto(struct task **t)
 int task_check(const struct task_spec *spec, struct change *c, struct arena *a, struct verdict *out, struct cancel *cancel,
                struct err *e) WARN_UNUSED;
 
+/* Estimated context that a task needs, from its text and the files that it names. */
+int64_t task_need_tokens(const char *workspace, struct span text);
+
 /* The change of the last turn, NULL when there was none; carrying it in; taking the layer back to a step. */
 const struct change *task_change(const struct task *t);
 int task_apply(struct task *t, struct task_result *r, struct err *e) WARN_UNUSED;

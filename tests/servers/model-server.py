@@ -11,7 +11,7 @@ reply_end_us (of the last byte of the answer).
 SCRIPT.json:
   "kind"     llama-server (default), ollama, lm-studio, vllm, openai, bare: which informational routes answer
   "model"    name of the one model (default "test-model")
-  "context"  its context (default 32768)
+  "context"  its context (default 32768); "slots" conversations at once (default 1)
   "template" shown by /props
   "routes"   {"GET /path": {"status": 200, "json": ... | "text": ...}}: more routes, or others
   "refuse"   [{"has": "text in the request", "lacks": "...", "path": "...", "times": N, "status": 400, "json": ... | "text": ...}]: before any reply is used up;
@@ -263,7 +263,7 @@ def info_routes(script):
     routes = {"GET /v1/models": {"object": "list", "data": [entry]}}
     if kind == "llama-server":
         entry["meta"] = {"n_ctx_train": 131072, "n_params": 1000000}
-        routes["GET /props"] = {"default_generation_settings": {"n_ctx": context, "params": {}}, "total_slots": 1, "model_path": model,
+        routes["GET /props"] = {"default_generation_settings": {"n_ctx": context, "params": {}}, "total_slots": script.get("slots", 1), "model_path": model,
                                 "chat_template": script.get("template", ""), "modalities": {"vision": False}, "build_info": "b9999-test"}
         routes["GET /health"] = {"status": "ok"}
     elif kind == "ollama":
