@@ -305,6 +305,16 @@ struct sign {
     float by_hand;
 };
 
+/* Borrowed weights, kept. Without memory the sign counts for nothing. */
+static bool keep_weights(struct arena *a, const float *w, size_t n, const float **out)
+{
+    float *copy = w ? arena_array(a, n + 1, sizeof *copy) : NULL;
+    if (copy)
+        memcpy(copy, w, n * sizeof *copy);
+    *out = copy;
+    return !w || copy;
+}
+
 struct signs {
     struct classes *c;
     struct arena *arena;
@@ -343,8 +353,8 @@ static const char *shown(struct arena *a, const char *feature)
 static void on_word(void *ctx, const char *feature)
 {
     struct signs *x = ctx;
-    const float *w = words_weights(x->c->words, feature);
-    if (w)
+    const float *w;
+    if (keep_weights(x->arena, words_weights(x->c->words, feature), x->c->len, &w) && w)
         add_sign(x, (struct sign){ shown(x->arena, feature), w, 0, 0 });
 }
 
@@ -388,8 +398,9 @@ static int each_rule(struct classes *c, struct span text, rule_fn fn, void *ctx,
 static void on_rule(void *ctx, size_t class, const struct signal *s, const char *feature)
 {
     struct signs *x = ctx;
-    const float *w = words_weights(x->c->words, feature);
-    add_sign(x, (struct sign){ s->name, w, class, (float)s->weight / HAND_SHARE });
+    const float *w;
+    if (keep_weights(x->arena, words_weights(x->c->words, feature), x->c->len, &w))
+        add_sign(x, (struct sign){ s->name, w, class, (float)s->weight / HAND_SHARE });
 }
 
 #define BIAS "all:" /* what every text shows */

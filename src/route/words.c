@@ -13,92 +13,98 @@
 
 /* --- the table --- */
 
-struct entry {
-    char *feature;
-    float *weights;
-};
-
 struct words {
     struct lexicon *lexicon;
+    const char *const *names;
     size_t nnames;
-    struct entry *items; /* sorted by feature, as the file is */
+    struct span *lines; /* of the file, sorted by feature; weights are read when they are asked for */
     size_t len, cap;
+    float *weights;     /* of the feature asked for last */
 };
 
 void words_destroy(struct words *w)
 {
     if (!w)
         return;
-    for (size_t i = 0; i < w->len; i++) {
-        free(w->items[i].feature);
-        free(w->items[i].weights);
-    }
-    free(w->items);
+    free(w->lines);
+    free(w->weights);
     lexicon_destroy(w->lexicon);
     free(w);
 }
 
-static bool add_weights(const char *const *names, size_t n, struct span rest, float *weights)
+/* A line begins with its feature and a tab. */
+static int compare(struct span line, const char *feature, size_t n)
 {
-    struct span part;
-    bool any = false;
-    while (span_split(&rest, ' ', &part)) {
-        ptrdiff_t colon = span_findc(part, ':');
-        struct err ignored = ERR_INIT; /* a name or a number that is none counts for nothing */
-        int64_t hundredths = 0;
-        if (colon < 0 || parse_i64(span_sub(part, (size_t)colon + 1, part.n), -100000, 100000, &hundredths, &ignored) < 0)
-            continue;
-        for (size_t i = 0; i < n; i++)
-            if (span_eqs(span_sub(part, 0, (size_t)colon), names[i])) {
-                weights[i] = (float)hundredths / 100;
-                any = true;
-            }
-    }
-    return any;
+    size_t len = 0;
+    while (len < line.n && line.p[len] != '\t')
+        len++;
+    int c = memcmp(line.p, feature, len < n ? len : n);
+    return c ? c : (len > n) - (len < n);
 }
 
 static int by_feature(const void *a, const void *b)
 {
-    return strcmp(((const struct entry *)a)->feature, ((const struct entry *)b)->feature);
+    const struct span *x = a, *y = b;
+    size_t n = 0;
+    while (n < y->n && y->p[n] != '\t')
+        n++;
+    return compare(*x, y->p, n);
 }
 
 int words_create(const char *const *names, size_t n, struct words **out, struct err *e)
 {
     AUTO(words) struct words *w = calloc(1, sizeof *w);
     struct span rest = data_find(TABLE), line;
-    if (!w)
+    if (!w || !(w->weights = calloc(n + 1, sizeof *w->weights)))
         return err_set(e, ERR_NOMEM, "reading %s: out of memory", TABLE);
     if (!rest.p)
         return err_set(e, ERR_INTERNAL, "%s is missing from the program's data", TABLE);
+    w->names = names;
     w->nnames = n;
     if (lexicon_create(&w->lexicon, e) < 0)
         return -(int)e->kind;
+    bool sorted = true;
     while (span_line(&rest, &line)) {
-        ptrdiff_t tab = span_findc(line, '\t');
-        if (tab < 0 || line.p[0] == '#')
+        if (!line.n || line.p[0] == '#' || !memchr(line.p, '\t', line.n))
             continue;
-        struct entry item = { span_dup(span_sub(line, 0, (size_t)tab)), calloc(n ? n : 1, sizeof *item.weights) };
-        if (!item.feature || !item.weights || !array_grow((void **)&w->items, &w->cap, w->len, 1, sizeof *w->items)) {
-            free(item.feature);
-            free(item.weights);
+        if (!array_grow((void **)&w->lines, &w->cap, w->len, 1, sizeof *w->lines))
             return err_set(e, ERR_NOMEM, "reading %s: out of memory", TABLE);
-        }
-        w->items[w->len++] = item;
-        (void)add_weights(names, n, span_sub(line, (size_t)tab + 1, line.n), item.weights);
+        sorted = sorted && (!w->len || by_feature(&w->lines[w->len - 1], &line) < 0);
+        w->lines[w->len++] = line;
     }
-    qsort(w->items, w->len, sizeof *w->items, by_feature);
+    if (!sorted) /* a file of the user's own */
+        qsort(w->lines, w->len, sizeof *w->lines, by_feature);
     *out = TAKE(w);
     return 0;
 }
 
+/* A name or a number that is none counts for nothing. */
+static void read_weights(const struct words *w, struct span rest)
+{
+    struct span part;
+    memset(w->weights, 0, w->nnames * sizeof *w->weights);
+    while (span_split(&rest, ' ', &part)) {
+        ptrdiff_t colon = span_findc(part, ':');
+        struct err ignored = ERR_INIT;
+        int64_t hundredths = 0;
+        if (colon < 0 || parse_i64(span_sub(part, (size_t)colon + 1, part.n), -100000, 100000, &hundredths, &ignored) < 0)
+            continue;
+        for (size_t i = 0; i < w->nnames; i++)
+            if (span_eqs(span_sub(part, 0, (size_t)colon), w->names[i]))
+                w->weights[i] = (float)hundredths / 100;
+    }
+}
+
 const float *words_weights(const struct words *w, const char *feature)
 {
-    size_t lo = 0, hi = w->len;
+    size_t lo = 0, hi = w->len, n = strlen(feature);
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        int c = strcmp(w->items[mid].feature, feature);
-        if (c == 0)
-            return w->items[mid].weights;
+        int c = compare(w->lines[mid], feature, n);
+        if (c == 0) {
+            read_weights(w, span_sub(w->lines[mid], n + 1, w->lines[mid].n));
+            return w->weights;
+        }
         if (c < 0)
             lo = mid + 1;
         else

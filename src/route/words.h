@@ -27,7 +27,7 @@
 
 struct words;
 
-/* Kept: the names. Rows of the file that speak of no class among them are passed over. */
+/* Kept: the names, as long as the words. Rows of the file that speak of no class among them are passed over. */
 int words_create(const char *const *names, size_t n, struct words **out, struct err *e) WARN_UNUSED;
 void words_destroy(struct words *w);
 static inline void words_auto(struct words **w)
@@ -35,6 +35,7 @@ static inline void words_auto(struct words **w)
     words_destroy(*w);
 }
 
+/* Valid until the next call. */
 const float *words_weights(const struct words *w, const char *feature);
 
 /* Each feature once, in an order that depends on the text alone. */
