@@ -52,6 +52,12 @@ static void forward_output(void *ctx, const char *id, struct span piece)
         s->events.on_tool_output(s->events.ctx, id, piece);
 }
 
+static void forward_written(void *ctx, const char *path, struct span before, struct span after)
+{
+    struct stead *s = ctx;
+    s->events.on_written(s->events.ctx, path, before, after);
+}
+
 /* Which tools: `names` (of a session taken over) or, NULL, those that suit the model. */
 static size_t choose_tools(const struct stead *s, const char *names, const struct tool *chosen[8])
 {
@@ -291,7 +297,7 @@ static int stead_start(const struct attempt_spec *spec, void **state, struct err
     s->env = (struct tool_env){ .loop = spec->loop, .sandbox = spec->sandbox, .workspace = s->spec.workspace, .cancel = s->cancel,
                                 .output_bytes = s->spec.limits.output_bytes, .command_ms = s->spec.limits.command_ms,
                                 .vision = spec->endpoint->profile && spec->endpoint->profile->behaviour.vision,
-                                .on_output = forward_output, .ctx = s };
+                                .on_output = forward_output, .on_written = s->events.on_written ? forward_written : NULL, .ctx = s };
     s->context = (struct context_source){ .sandbox = spec->sandbox, .workspace = s->spec.workspace, .files = s->spec.context_files };
     AUTO(arena) struct arena past = ARENA_INIT(RESUME_BYTES);
     struct opening o = { 0 };

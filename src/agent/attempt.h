@@ -87,6 +87,7 @@ struct attempt_events {
     void (*on_call)(void *ctx, const char *tool);                     /* a call begins to arrive */
     void (*on_tool)(void *ctx, const char *id, const char *tool, struct span args_json); /* it starts to run */
     void (*on_tool_output)(void *ctx, const char *id, struct span piece); /* of a command, as it comes */
+    void (*on_written)(void *ctx, const char *path, struct span before, struct span after); /* by a tool, before it is done */
     void (*on_tool_done)(void *ctx, const char *id, bool ok, struct span output, int64_t duration_ms);
     void (*on_retry)(void *ctx, const char *why);
 };

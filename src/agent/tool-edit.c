@@ -39,7 +39,7 @@ static int store(struct tool_run *run, const char *path, struct span before, str
         return err_wrap(e, "editing %s", path);
     if (span_eq(before, buf_span(after)))
         return err_set(e, ERR_INPUT, "%s: `new` is what is there already, nothing was changed", tool_shown_path(run->env, path));
-    return sandbox_write(run->env->sandbox, path, buf_span(after), 0, 0, e);
+    return tool_store(run, path, before, buf_span(after), e);
 }
 
 static int edit_lines(struct tool_run *run, const struct edit_args *a, struct span text, struct buf *out, struct err *e)

@@ -16,7 +16,7 @@ static const struct field fields[] = {
 
 /* What a file of the patch will be; computed for all before the first is written: all or nothing. */
 struct planned {
-    struct buf text;
+    struct buf before, text;
     bool remove;
 };
 
@@ -39,16 +39,15 @@ static int plan_file(struct tool_run *run, struct patch_file *f, struct planned 
         p->remove = true;
         return 0;
     }
-    AUTO(buf) struct buf file = BUF_INIT(TOOL_FILE_BYTES + 1);
-    int r = tool_read_text(run, f->path, &file, NULL, e);
+    int r = tool_read_text(run, f->path, &p->before, NULL, e);
     if (r < 0)
         return r;
     struct match miss;
-    r = patch_update(f, buf_span(&file), &p->text, &miss, e);
+    r = patch_update(f, buf_span(&p->before), &p->text, &miss, e);
     if (r < 0 && (miss.kind == MATCH_NEAR || miss.kind == MATCH_INDENT)) {
         run->ok = false;
         buf_addf(out, "error: %s; nothing was changed; the nearest text:\n", e->text);
-        lines_number(out, buf_span(&file), miss.line, miss.to, 24, 240);
+        lines_number(out, buf_span(&p->before), miss.line, miss.to, 24, 240);
     }
     return r;
 }
@@ -58,7 +57,7 @@ static int write_file(struct tool_run *run, const struct patch_file *f, const st
     struct sandbox *sb = run->env->sandbox;
     if (p->remove)
         return sandbox_remove(sb, f->path, e);
-    int r = sandbox_write(sb, f->move_to ? f->move_to : f->path, buf_span(&p->text), 0, SANDBOX_WRITE_PARENTS, e);
+    int r = tool_store(run, f->move_to ? f->move_to : f->path, buf_span(&p->before), buf_span(&p->text), e);
     if (r >= 0 && f->move_to && strcmp(f->move_to, f->path) != 0)
         r = sandbox_remove(sb, f->path, e);
     return r;
@@ -75,7 +74,7 @@ static int run_patch(struct tool_run *run, const void *data, struct buf *out, st
     if (!plan)
         return err_set(e, ERR_LIMIT, "patch: too large");
     for (size_t i = 0; i < patch.nfiles; i++)
-        buf_init(&plan[i].text, 2 * TOOL_FILE_BYTES);
+        plan[i] = (struct planned){ BUF_INIT(TOOL_FILE_BYTES + 1), BUF_INIT(2 * TOOL_FILE_BYTES), false };
     for (size_t i = 0; i < patch.nfiles && r >= 0; i++)
         r = plan_file(run, &patch.files[i], &plan[i], out, e);
     size_t done = 0;
@@ -95,8 +94,10 @@ static int run_patch(struct tool_run *run, const void *data, struct buf *out, st
             lines_number(out, buf_span(&plan[i].text), f->line, f->to, 40, 400);
         }
     }
-    for (size_t i = 0; i < patch.nfiles; i++)
+    for (size_t i = 0; i < patch.nfiles; i++) {
+        buf_finish(&plan[i].before);
         buf_finish(&plan[i].text);
+    }
     return r < 0 && !run->ok ? 0 : r; /* the miss is explained in out already */
 }
 

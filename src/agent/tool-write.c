@@ -1,6 +1,7 @@
 /* write: a whole file. */
 #include "agent/match.h"
 #include "agent/tool.h"
+#include "base/mem.h"
 #include "sandbox/sandbox.h"
 
 struct write_args {
@@ -21,7 +22,10 @@ static int run_write(struct tool_run *run, const void *data, struct buf *out, st
     struct err ignored = ERR_INIT;
     if (sandbox_stat(run->env->sandbox, a->path, &st, &ignored) >= 0 && st.type == SANDBOX_DIR)
         return err_set(e, ERR_INPUT, "%s is a directory", shown);
-    int r = sandbox_write(run->env->sandbox, a->path, span_of(a->content), 0, SANDBOX_WRITE_PARENTS, e);
+    AUTO(buf) struct buf before = BUF_INIT(TOOL_FILE_BYTES + 1);
+    if (run->env->on_written && tool_read_text(run, a->path, &before, NULL, &ignored) < 0)
+        buf_reset(&before);
+    int r = tool_store(run, a->path, buf_span(&before), span_of(a->content), e);
     if (r < 0)
         return r;
     size_t n = lines_count(span_of(a->content));

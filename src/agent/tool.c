@@ -153,6 +153,14 @@ int tool_read_text(struct tool_run *run, const char *path, struct buf *out, unsi
     return 0;
 }
 
+int tool_store(struct tool_run *run, const char *path, struct span before, struct span after, struct err *e)
+{
+    int r = sandbox_write(run->env->sandbox, path, after, 0, SANDBOX_WRITE_PARENTS, e);
+    if (r >= 0 && run->env->on_written)
+        run->env->on_written(run->env->ctx, tool_shown_path(run->env, path), before, after);
+    return r;
+}
+
 bool tool_cut(struct span text, size_t limit, const char *whole_at, struct buf *out, bool *cut)
 {
     if (text.n <= limit) {

@@ -56,6 +56,7 @@ struct tool_env {
     int64_t jobs[TOOL_JOBS_MAX];
     size_t njobs;
     void (*on_output)(void *ctx, const char *id, struct span piece);
+    void (*on_written)(void *ctx, const char *path, struct span before, struct span after); /* NULL: nobody looks */
     void *ctx;
 };
 
@@ -106,6 +107,8 @@ int tool_missing(struct tool_run *run, const char *path, struct err *e);
 const char *tool_shown_path(const struct tool_env *env, const char *path);
 /* A text file, whole: ERR_NOT_FOUND with candidates, ERR_INPUT for binary files and directories, ERR_LIMIT. */
 int tool_read_text(struct tool_run *run, const char *path, struct buf *out, unsigned *mode, struct err *e) WARN_UNUSED;
+/* The whole content, with the file's mode kept; whoever looks is told what it was and is. */
+int tool_store(struct tool_run *run, const char *path, struct span before, struct span after, struct err *e) WARN_UNUSED;
 /* Cut `text` to at most `limit` bytes: head and tail at line ends, and in the middle how much is missing. */
 bool tool_cut(struct span text, size_t limit, const char *whole_at, struct buf *out, bool *cut);
 

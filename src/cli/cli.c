@@ -499,10 +499,23 @@ int cli_fail(struct cli *cli, int code, const struct err *e)
 }
 
 static struct cancel cancel_token;
+static void (*stop_fn)(void *ctx, int signo);
+static void *stop_ctx;
+
+void cli_on_stop(void (*fn)(void *ctx, int signo), void *ctx)
+{
+    stop_fn = fn;
+    stop_ctx = ctx;
+}
 
 static void on_stop_signal(void *ctx, int signo)
 {
     (void)ctx;
+    if (stop_fn) {
+        stops = 0;
+        stop_fn(stop_ctx, signo);
+        return;
+    }
     if (cancel_token.raised) /* the second time leaves at once; the journal is safe at any instant */
         _exit(signo == SIGINT ? EXIT_INTERRUPTED : 128 + signo);
     cancel_raise(&cancel_token, signo == SIGINT ? "interrupted" : "asked to stop");

@@ -6,8 +6,9 @@
  * and draws it again in one write. Keys are served while the agent works: Enter then queues a message. With
  * --plain (or without a terminal that can move its cursor) nothing is drawn twice: lines in, lines out.
  */
-#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,10 +18,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/path.h"
 #include "base/utf8.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
+#include "cli/line-help.h"
 #include "cli/run-task.h"
 #include "cli/show.h"
 #include "config/config.h"
@@ -39,10 +40,10 @@
 #include "workspace/diff.h"
 
 #define OUT_BYTES (16u << 20)
-#define HISTORY_BYTES (1u << 20)
 #define SPIN_MS 120
 #define TASK_TEXT_BYTES (1u << 16)
 #define OUTPUT_BYTES (1u << 16)
+#define DIFF_LINES 40 /* of one edit, unless unfolded */
 
 struct ui {
     struct cli *cli;
@@ -51,9 +52,13 @@ struct ui {
     struct edit *edit;
     struct task *task;
     struct cancel cancel;
-    struct buf out;       /* waiting to be written above the prompt area */
     struct markdown md;
+    struct buf edits;     /* diffs of what the running tool wrote */
+    struct buf pending;   /* messages typed while nobody listened: the next turn */
     bool working, quit, line_ready, unfold;
+    bool listening;       /* the agent works: a message reaches it with its next request */
+    bool asking, answered; /* a question is put to the person */
+    char answer;
     bool asked_to_leave;  /* Ctrl-C was pressed on an empty line: once more leaves */
     size_t area_rows, area_cursor; /* rows of the prompt area as drawn, and the row the cursor is in */
     char live[160];
@@ -222,10 +227,20 @@ static void set_live(struct ui *ui, const char *text)
     redraw(ui);
 }
 
+static void deliver_pending(struct ui *ui)
+{
+    struct attempt *a = ui->pending.n ? task_attempt(ui->task) : NULL;
+    struct err ignored = ERR_INIT;
+    if (a && attempt_tell(a, buf_span(&ui->pending), &ignored) == 0)
+        buf_reset(&ui->pending);
+}
+
 static void on_request(void *ctx, int64_t step, int64_t prompt, int64_t window)
 {
     struct ui *ui = ctx;
     char text[100];
+    ui->listening = true;
+    deliver_pending(ui);
     if (window > 0)
         (void)snprintf(ui->context, sizeof ui->context, "%d %% of %" PRId64 "k", (int)(prompt * 100 / window), (window + 512) / 1024);
     else
@@ -286,7 +301,41 @@ static void on_tool(void *ctx, const char *id, const char *tool, struct span arg
     set_live(ui, text);
 }
 
-/* An edit is shown as the lines that it wrote; other results fold to one line. */
+static void on_written(void *ctx, const char *path, struct span before, struct span after)
+{
+    struct ui *ui = ctx;
+    struct buf diff = BUF_INIT(64 << 20);
+    struct err ignored = ERR_INIT;
+    if (diff_text(before, after, path, path, &diff, &ignored) == 0) {
+        struct span rest = buf_span(&diff);
+        ptrdiff_t hunk = span_find(rest, SPAN("\n@@ "));
+        if (hunk >= 0)
+            buf_add_span(&ui->edits, span_sub(rest, (size_t)hunk + 1, rest.n));
+    }
+    buf_finish(&diff);
+}
+
+static void say_edits(struct ui *ui)
+{
+    struct buf colored = BUF_INIT(64 << 20), out = BUF_INIT(64 << 20);
+    show_diff_text(buf_span(&ui->edits), &colored);
+    struct span rest = buf_span(&colored), line;
+    size_t n = 0, left = 0;
+    while (span_line(&rest, &line)) {
+        if (n++ >= DIFF_LINES && !ui->unfold)
+            left++;
+        else
+            buf_addf(&out, "    %.*s\n", (int)line.n, line.p);
+    }
+    if (left)
+        buf_addf(&out, "    %s... %zu more lines; /diff shows all%s\n", style(STYLE_DIM), left, style(STYLE_RESET));
+    say(ui, buf_span(&out));
+    buf_finish(&colored);
+    buf_finish(&out);
+    buf_reset(&ui->edits);
+}
+
+/* An edit is shown as its diff; other results fold to one line. */
 static void on_tool_done(void *ctx, const char *id, bool ok, struct span output, int64_t duration_ms)
 {
     struct ui *ui = ctx;
@@ -296,14 +345,14 @@ static void on_tool_done(void *ctx, const char *id, bool ok, struct span output,
     sayf(ui, "  %s%s%s  %s%s%s%s%s\n", style(STYLE_ACCENT), ui->live, style(STYLE_RESET), style(STYLE_DIM), format_duration(duration_ms, t),
          style(ok ? STYLE_DIM : STYLE_WARN), last[0] ? "  " : "", last);
     (void)snprintf(ui->last_output, sizeof ui->last_output, "%.*s", (int)(output.n < sizeof ui->last_output ? output.n : sizeof ui->last_output - 1), output.p);
-    if (ui->unfold || span_starts(output, "edited ")) {
+    if (ui->edits.n) {
+        say_edits(ui);
+    } else if (ui->unfold) {
         struct buf b = BUF_INIT(1 << 20);
         struct span rest = output, line;
         size_t n = 0;
-        if (span_starts(output, "edited "))
-            (void)span_line(&rest, &line);
-        while (span_line(&rest, &line) && n++ < (ui->unfold ? 200u : 12u)) {
-            buf_addf(&b, "    %s", style(span_starts(output, "edited ") ? STYLE_GOOD : STYLE_DIM));
+        while (span_line(&rest, &line) && n++ < 200) {
+            buf_addf(&b, "    %s", style(STYLE_DIM));
             clean_add(&b, line, CLEAN_TEXT);
             buf_addf(&b, "%s\n", style(STYLE_RESET));
         }
@@ -320,6 +369,8 @@ static void on_retry(void *ctx, const char *why)
 
 static void on_stage(void *ctx, const char *text)
 {
+    struct ui *ui = ctx;
+    ui->listening = false;
     end_text(ctx);
     set_live(ctx, text);
 }
@@ -343,6 +394,34 @@ static void on_gate(void *ctx, const struct gate_result *r)
         sayf(ui, "      %s\n", clean_into(why, sizeof why, span_of(r->new_failures.items[i]), CLEAN_LINE));
 }
 
+/* Leaving the sandbox: the one thing that asks while the agent works. */
+static enum permit_answer permit(void *ctx, const struct permit_request *r, const char *rule)
+{
+    struct ui *ui = ctx;
+    char what[200], why[400], remembered[200], line[16] = "";
+    struct err ignored = ERR_INIT;
+    end_text(ui);
+    sayf(ui, "%sleaving the sandbox%s: %s %s\n  %s\n  would be remembered as: %s\n", style(STYLE_WARN), style(STYLE_RESET), permit_kind_name(r->kind),
+         clean_into(what, sizeof what, span_of(r->what ? r->what : ""), CLEAN_LINE), clean_into(why, sizeof why, span_of(r->why ? r->why : ""), CLEAN_LINE),
+         clean_into(remembered, sizeof remembered, span_of(rule), CLEAN_LINE));
+    sayf(ui, "allow? [y]es, [a]lways, [n]o, ne[v]er\n");
+    if (!ui->tty) {
+        ui->answer = fgets(line, sizeof line, stdin) ? line[0] : 'n';
+    } else {
+        ui->asking = true;
+        ui->answered = false;
+        ui->answer = 'n';
+        set_live(ui, "allow? y, a, n or v");
+        if (loop_wait(ui->loop, &ui->answered, 0, &ui->cancel, &ignored) < 0)
+            ui->answer = 'n';
+        ui->asking = false;
+    }
+    enum permit_answer a = ui->answer == 'y' ? PERMIT_ONCE : ui->answer == 'a' ? PERMIT_ALWAYS : ui->answer == 'v' ? PERMIT_NEVER : PERMIT_NO;
+    if (ui->tty)
+        sayf(ui, "  %s\n", a == PERMIT_ONCE ? "yes, this once" : a == PERMIT_ALWAYS ? "yes, always here" : a == PERMIT_NEVER ? "never here" : "no");
+    return a;
+}
+
 static void on_tick(void *ctx)
 {
     struct ui *ui = ctx;
@@ -355,6 +434,7 @@ static void on_tick(void *ctx)
 struct slash {
     const char *name, *summary;
     void (*run)(struct ui *ui, struct span arg);
+    bool anytime; /* also while the agent works */
 };
 static const struct slash slashes[9];
 
@@ -363,7 +443,7 @@ static void slash_help(struct ui *ui, struct span arg)
     (void)arg;
     for (const struct slash *s = slashes; s->name; s++)
         sayf(ui, "  %s%-10s%s %s\n", style(STYLE_ACCENT), s->name, style(STYLE_RESET), s->summary);
-    sayf(ui, "  @path names a file; Alt-Enter or \\ and Enter: a new line; Ctrl-C stops the agent, twice leaves\n");
+    sayf(ui, "  @path names a file, Tab completes; Alt-Enter or \\ and Enter: a new line; Ctrl-C stops the agent, twice leaves\n");
 }
 
 static void slash_diff(struct ui *ui, struct span arg)
@@ -404,17 +484,20 @@ static void slash_apply(struct ui *ui, struct span arg)
 static void slash_undo(struct ui *ui, struct span arg)
 {
     struct err e = ERR_INIT;
-    int64_t step = 0;
-    if (span_trim(arg).n && parse_i64(span_trim(arg), 0, 1000000, &step, &e) < 0) {
+    int64_t wanted = -1;
+    int step;
+    if (span_trim(arg).n && parse_i64(span_trim(arg), 0, 1000000, &wanted, &e) < 0) {
+        err_wrap(&e, "/undo STEP");
         say_error(ui, &e);
         return;
     }
-    if (!ui->task || task_undo(ui->task, (int)step, &e) < 0) {
-        if (ui->task)
-            say_error(ui, &e);
-        return;
-    }
-    sayf(ui, "the files are as they were after step %" PRId64 "\n", step);
+    step = (int)wanted;
+    if (task_undo(ui->task, &step, &e) < 0)
+        say_error(ui, &e);
+    else if (step > 0)
+        sayf(ui, "the files are as they were after step %d\n", step);
+    else
+        sayf(ui, "the files are as they were before the first step\n");
 }
 
 static void slash_compact(struct ui *ui, struct span arg)
@@ -450,100 +533,129 @@ static void slash_quit(struct ui *ui, struct span arg)
 {
     (void)arg;
     ui->quit = true;
+    if (ui->working) {
+        cancel_raise(&ui->cancel, "the person left");
+        loop_wake(ui->loop);
+    }
 }
 
 static const struct slash slashes[9] = {
     { "/apply", "carry the change into the workspace", slash_apply },
     { "/compact", "free context now", slash_compact },
     { "/diff", "the change so far", slash_diff },
-    { "/help", "this list", slash_help },
-    { "/output", "the last tool's whole result", slash_output },
-    { "/quit", "leave; the session and the draft are kept", slash_quit },
-    { "/undo", "STEP: files back to the state after that step (0: untouched)", slash_undo },
-    { "/unfold", "show results of tools whole, or folded again", slash_unfold },
+    { "/help", "this list", slash_help, .anytime = true },
+    { "/output", "the last tool's whole result", slash_output, .anytime = true },
+    { "/quit", "leave; the session and the draft are kept", slash_quit, .anytime = true },
+    { "/undo", "[STEP]: files back to the state after that step (0: untouched), else to before the last that wrote", slash_undo },
+    { "/unfold", "show results of tools whole, or folded again", slash_unfold, .anytime = true },
     { NULL, NULL, NULL },
 };
 
-/* --- completion --- */
-
-struct match {
-    char text[600];
-    size_t n;
-};
-
-static void offer(struct match *m, const char *candidate)
-{
-    if (!m->n++) {
-        (void)snprintf(m->text, sizeof m->text, "%s", candidate);
-        return;
-    }
-    size_t same = 0;
-    while (m->text[same] && m->text[same] == candidate[same])
-        same++;
-    m->text[same] = '\0';
-}
-
-static void complete_path(const char *word, struct match *m)
-{
-    AUTO(ptr) char *dir = span_dup(path_dir(word));
-    const char *slash = strrchr(word, '/'), *prefix = slash ? slash + 1 : word;
-    DIR *d = dir ? opendir(slash ? dir : ".") : NULL;
-    const struct dirent *entry;
-    while (d && (entry = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
-        char candidate[600];
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || (entry->d_name[0] == '.' && prefix[0] != '.') || !utf8_valid(span_of(entry->d_name)))
-            continue;
-        (void)snprintf(candidate, sizeof candidate, "@%.*s%s%s", (int)(slash ? slash + 1 - word : 0), word, entry->d_name, entry->d_type == DT_DIR ? "/" : "");
-        offer(m, candidate);
-    }
-    if (d)
-        (void)closedir(d);
-}
-
 static void complete(struct ui *ui)
 {
-    struct span word = edit_word(ui->edit);
-    char text[200];
-    struct match m = { "", 0 };
-    if (!word.n || word.n >= sizeof text)
-        return;
-    (void)snprintf(text, sizeof text, "%.*s", (int)word.n, word.p);
-    if (text[0] == '/')
-        for (const struct slash *s = slashes; s->name; s++) {
-            if (strncmp(s->name, text, word.n) == 0)
-                offer(&m, s->name);
-        }
-    else if (text[0] == '@')
-        complete_path(text + 1, &m);
-    if (!m.n)
-        return;
-    if (m.n == 1 && m.text[strlen(m.text) - 1] != '/')
-        (void)strncat(m.text, " ", sizeof m.text - strlen(m.text) - 1);
-    edit_replace_word(ui->edit, span_of(m.text));
+    const char *names[COUNT_OF(slashes)];
+    struct buf several = BUF_INIT(OUT_BYTES);
+    for (size_t i = 0; i < COUNT_OF(slashes); i++)
+        names[i] = slashes[i].name;
+    complete_word(ui->edit, names, &several);
+    if (several.n)
+        sayf(ui, "%s%s%s\n", style(STYLE_DIM), buf_str(&several), style(STYLE_RESET));
+    buf_finish(&several);
 }
 
-/* --- keys --- */
+/* --- what is typed --- */
+
+/* The command that a line begins with: 1 and its row, 0 for a line that is a message ("/etc/hosts is wrong"), -1 unknown. */
+static int find_slash(struct span line, const struct slash **out, struct span *arg)
+{
+    struct span rest = line, word;
+    if (!line.n || line.p[0] != '/' || !span_split(&rest, ' ', &word) || span_findc(span_sub(word, 1, word.n), '/') >= 0)
+        return 0;
+    *arg = rest;
+    for (const struct slash *s = slashes; s->name; s++)
+        if (span_eqs(word, s->name)) {
+            *out = s;
+            return 1;
+        }
+    return -1;
+}
+
+/* Enter while the agent works: a command that may run now, else a message for it. */
+static void typed_meanwhile(struct ui *ui)
+{
+    const struct slash *s = NULL;
+    struct span line = span_trim(span_of(ui->line)), arg;
+    int is = find_slash(line, &s, &arg);
+    if (is > 0 && s->anytime) {
+        s->run(ui, arg);
+        return;
+    }
+    if (is != 0) {
+        sayf(ui, "%s%s%s\n", style(STYLE_WARN), is > 0 ? "that waits until the agent has ended; Ctrl-C stops it" : "no such command; /help lists them",
+             style(STYLE_RESET));
+        return;
+    }
+    buf_adds(&ui->pending, ui->pending.n ? "\n\n" : "");
+    buf_add_span(&ui->pending, line);
+    if (ui->listening)
+        deliver_pending(ui);
+    struct buf b = BUF_INIT(OUT_BYTES);
+    buf_addf(&b, "%squeued: ", style(STYLE_DIM));
+    clean_add(&b, line, CLEAN_TEXT);
+    buf_addf(&b, "%s\n", style(STYLE_RESET));
+    say(ui, buf_span(&b));
+    buf_finish(&b);
+}
+
+static void interrupt(struct ui *ui, bool leaving)
+{
+    if (ui->working) {
+        if (ui->cancel.raised) /* the second time does not wait for a clean end */
+            ui->quit = true;
+        cancel_raise(&ui->cancel, "interrupted");
+    } else if (edit_text(ui->edit).n) {
+        edit_reset(ui->edit);
+    } else if (leaving) {
+        ui->quit = ui->line_ready = true;
+    } else {
+        ui->asked_to_leave = true;
+        sayf(ui, "%sCtrl-C once more leaves%s\n", style(STYLE_DIM), style(STYLE_RESET));
+    }
+    loop_wake(ui->loop);
+}
+
+/* A key while a question is open: the answer, or nothing. */
+static void answer_key(struct ui *ui, const struct key *k)
+{
+    bool no = k->code == KEY_ESCAPE || (k->code == KEY_CTRL && (k->c == 'c' || k->c == 'd'));
+    if (!no && (k->code != KEY_CHAR || !strchr("yanvYANV", (int)(k->c < 128 ? k->c : '?'))))
+        return;
+    ui->answer = no ? 'n' : (char)(k->c | 32);
+    ui->answered = true;
+    if (no && k->code == KEY_CTRL)
+        interrupt(ui, false);
+    loop_wake(ui->loop);
+}
 
 static void on_key(void *ctx, const struct key *k)
 {
     struct ui *ui = ctx;
     bool leaving = ui->asked_to_leave;
     ui->asked_to_leave = false;
+    if (ui->asking) {
+        answer_key(ui, k);
+        return;
+    }
     switch (edit_key(ui->edit, k)) {
     case EDIT_SUBMIT: {
         struct span t = edit_text(ui->edit);
-        (void)snprintf(ui->line, sizeof ui->line, "%.*s", (int)(t.n < sizeof ui->line ? t.n : sizeof ui->line - 1), t.p);
+        (void)snprintf(ui->line, sizeof ui->line, "%.*s", (int)utf8_cut(t, t.n < sizeof ui->line ? t.n : sizeof ui->line - 1), t.p);
         edit_remember(ui->edit, t);
         edit_reset(ui->edit);
         if (!span_trim(span_of(ui->line)).n)
             break;
         if (ui->working) {
-            struct attempt *a = task_attempt(ui->task);
-            struct err e = ERR_INIT;
-            if (!a || attempt_tell(a, span_of(ui->line), &e) < 0)
-                sayf(ui, "%snot queued: the agent is not listening yet%s\n", style(STYLE_WARN), style(STYLE_RESET));
-            else
-                sayf(ui, "%squeued: %s%s\n", style(STYLE_DIM), ui->line, style(STYLE_RESET));
+            typed_meanwhile(ui);
             break;
         }
         ui->line_ready = true;
@@ -554,20 +666,7 @@ static void on_key(void *ctx, const struct key *k)
         complete(ui);
         break;
     case EDIT_INTERRUPT:
-        if (ui->working) {
-            if (ui->cancel.raised) /* the second time does not wait for a clean end */
-                ui->quit = true;
-            cancel_raise(&ui->cancel, "interrupted");
-            loop_wake(ui->loop);
-        } else if (edit_text(ui->edit).n) {
-            edit_reset(ui->edit);
-        } else if (leaving) {
-            ui->quit = ui->line_ready = true;
-            loop_wake(ui->loop);
-        } else {
-            ui->asked_to_leave = true;
-            sayf(ui, "%sCtrl-C once more leaves%s\n", style(STYLE_DIM), style(STYLE_RESET));
-        }
+        interrupt(ui, leaving);
         break;
     case EDIT_EOF:
         if (ui->working)
@@ -585,6 +684,19 @@ static void on_key(void *ctx, const struct key *k)
     redraw(ui);
 }
 
+/* SIGTERM and SIGHUP leave; SIGINT (no key without a screen) is Ctrl-C. The loop's thread. */
+static void on_signal(void *ctx, int signo)
+{
+    struct ui *ui = ctx;
+    if (signo == SIGINT && !ui->working)
+        return; /* plain_session has seen it */
+    if (signo != SIGINT || ui->cancel.raised)
+        ui->quit = ui->line_ready = true;
+    if (ui->working)
+        cancel_raise(&ui->cancel, signo == SIGINT ? "interrupted" : "asked to stop");
+    loop_wake(ui->loop);
+}
+
 static void on_resize(void *ctx)
 {
     struct ui *ui = ctx;
@@ -592,42 +704,6 @@ static void on_resize(void *ctx)
     ui->area_rows = ui->area_cursor = 0;
     tty_write(ui->tty, SPAN("\r\n"));
     redraw(ui);
-}
-
-/* --- history of lines, in the state directory --- */
-
-static void load_history(struct ui *ui)
-{
-    struct buf b = BUF_INIT(HISTORY_BYTES + 65536);
-    struct err ignored = ERR_INIT;
-    if (file_read(ui->history, HISTORY_BYTES, &b, &ignored) == 0) {
-        struct span rest = buf_span(&b), line;
-        while (span_line(&rest, &line)) {
-            struct buf text = BUF_INIT(HISTORY_BYTES);
-            for (size_t i = 0; i < line.n; i++)
-                buf_addc(&text, line.p[i] == '\x1f' ? '\n' : line.p[i]);
-            edit_remember(ui->edit, buf_span(&text));
-            buf_finish(&text);
-        }
-    }
-    buf_finish(&b);
-}
-
-static void save_history(struct ui *ui)
-{
-    const char *const *items;
-    size_t n = edit_history(ui->edit, &items);
-    struct buf b = BUF_INIT(HISTORY_BYTES);
-    struct err ignored = ERR_INIT;
-    for (size_t i = n > 200 ? n - 200 : 0; i < n; i++) {
-        for (const char *p = items[i]; *p; p++)
-            buf_addc(&b, *p == '\n' ? '\x1f' : *p);
-        buf_addc(&b, '\n');
-    }
-    if (!b.failed && file_write_atomic(ui->history, buf_span(&b), 0600, false, &ignored) < 0) {
-        /* a lost history is no reason to fail */
-    }
-    buf_finish(&b);
 }
 
 /* --- the session --- */
@@ -641,13 +717,14 @@ static void turn(struct ui *ui)
         sayf(ui, "\n%s> %s%s\n", style(STYLE_BOLD), ui->line, style(STYLE_RESET));
     ui->cancel = (struct cancel){ 0 };
     ui->working = true;
+    ui->listening = false;
     ui->live[0] = '\0';
     ui->began_ms = clock_ms();
     ui->ticker = ui->tty ? loop_timer(ui->loop, SPIN_MS, true, on_tick, ui) : NULL;
     int rc = task_turn(ui->task, span_of(ui->line), &r, &ui->cancel, &e);
     loop_remove(ui->ticker);
     ui->ticker = NULL;
-    ui->working = false;
+    ui->working = ui->listening = false;
     end_text(ui);
     if (rc < 0) {
         say_error(ui, &e);
@@ -662,35 +739,48 @@ static void turn(struct ui *ui)
 
 static void handle_line(struct ui *ui)
 {
-    struct span line = span_trim(span_of(ui->line)), word = line;
+    struct span line = span_trim(span_of(ui->line)), arg;
+    const struct slash *s = NULL;
     if (!line.n)
         return;
-    if (line.p[0] != '/') {
+    int is = find_slash(line, &s, &arg);
+    if (is > 0)
+        s->run(ui, arg);
+    else if (is < 0)
+        sayf(ui, "no such command; /help lists them\n");
+    else
         turn(ui);
-        return;
+    while (ui->pending.n && !ui->quit && !ui->cancel.raised) { /* typed when the agent had ended already */
+        (void)snprintf(ui->line, sizeof ui->line, "%s", buf_str(&ui->pending));
+        buf_reset(&ui->pending);
+        turn(ui);
     }
-    ptrdiff_t space = span_findc(line, ' ');
-    if (space >= 0)
-        word = span_sub(line, 0, (size_t)space);
-    for (const struct slash *s = slashes; s->name; s++)
-        if (span_eqs(word, s->name)) {
-            s->run(ui, span_sub(line, word.n, line.n));
-            return;
-        }
-    sayf(ui, "no such command; /help lists them\n");
+    if (ui->pending.n && ui->tty && !edit_text(ui->edit).n) /* interrupted: back to the person */
+        edit_set(ui->edit, buf_span(&ui->pending));
+    buf_reset(&ui->pending);
 }
 
 static int plain_session(struct ui *ui)
 {
-    for (;;) {
+    bool asked = false;
+    while (!ui->quit) {
         cli_outf(ui->cli, "> ");
         cli_out_now();
-        if (!fgets(ui->line, sizeof ui->line, stdin))
-            return EXIT_DONE;
-        handle_line(ui);
-        if (ui->quit)
-            return EXIT_DONE;
+        errno = 0;
+        if (fgets(ui->line, sizeof ui->line, stdin)) {
+            asked = false;
+            handle_line(ui);
+            continue;
+        }
+        bool interrupted = ferror(stdin) && errno == EINTR;
+        loop_poll(ui->loop); /* which signal it was */
+        if (!interrupted || asked || ui->quit)
+            break;
+        clearerr(stdin);
+        asked = true;
+        cli_outf(ui->cli, "\nCtrl-C once more leaves\n");
     }
+    return EXIT_DONE;
 }
 
 static int screen_session(struct ui *ui, struct err *e)
@@ -725,14 +815,18 @@ static int interactive_main(struct cli *cli)
         return cli_fail(cli, EXIT_USAGE, &e);
     }
     const struct attempt_events live = { .ctx = ui, .on_request = on_request, .on_progress = on_progress, .on_text = on_text,
-                                         .on_reasoning = on_reasoning, .on_tool = on_tool, .on_tool_done = on_tool_done, .on_retry = on_retry };
-    const struct task_events events = { .ctx = ui, .on_stage = on_stage, .on_gate_start = on_gate_start, .on_gate = on_gate };
+                                         .on_reasoning = on_reasoning, .on_tool = on_tool, .on_written = on_written, .on_tool_done = on_tool_done,
+                                         .on_retry = on_retry };
+    const struct task_events events = { .ctx = ui, .on_stage = on_stage, .on_gate_start = on_gate_start, .on_gate = on_gate,
+                                        .permit = permit };
     if (!ui || !workspace || edit_create(&ui->edit, &e) < 0) {
         free(ui);
         return cli_fail(cli, EXIT_FAILED, &e);
     }
     ui->cli = cli;
     ui->md = (struct markdown)MARKDOWN_INIT;
+    buf_init(&ui->edits, 64 << 20);
+    buf_init(&ui->pending, TASK_TEXT_BYTES);
     ui->loop = cli_loop(cli, &e);
     style_set(cli->color);
     struct task_spec spec = { .loop = ui->loop, .config = cfg, .workspace = workspace, .kind = "chat", .approve = TASK_NEVER,
@@ -741,23 +835,26 @@ static int interactive_main(struct cli *cli)
     (void)snprintf(ui->history, sizeof ui->history, "%s/history", config_state_dir(cfg));
     const char *term = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     bool plain = cli_flag(cli, "plain") || !cli->tty || !isatty(STDIN_FILENO) || !term || strcmp(term, "dumb") == 0;
+    cli_on_stop(on_signal, ui);
     if (!ui->loop || journal_open(config_journal_path(cfg), JOURNAL_CREATE, &j, &e) < 0) {
         code = cli_fail(cli, cli_exit_of(&e), &e);
     } else {
         spec.journal = j;
-        load_history(ui);
+        history_load(ui->edit, ui->history);
         if (task_open(&spec, &ui->task, &e) < 0 || (!plain && tty_open(ui->loop, on_key, on_resize, ui, &ui->tty, &e) < 0)) {
             code = cli_fail(cli, cli_exit_of(&e), &e);
         } else {
             code = plain ? plain_session(ui) : screen_session(ui, &e);
-            save_history(ui);
+            history_save(ui->edit, ui->history);
         }
     }
+    cli_on_stop(NULL, NULL);
     tty_close(ui->tty);
     task_close(ui->task);
     edit_destroy(ui->edit);
     markdown_finish(&ui->md);
-    buf_finish(&ui->out);
+    buf_finish(&ui->edits);
+    buf_finish(&ui->pending);
     free(ui);
     return code;
 }

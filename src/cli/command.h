@@ -98,6 +98,8 @@ struct config *cli_config(struct cli *cli, struct err *e);
 /* Made when first asked for; SIGINT and SIGTERM raise cli_cancel's token. Owned by cli. */
 struct loop *cli_loop(struct cli *cli, struct err *e);
 struct cancel *cli_cancel(struct cli *cli);
+/* A command that has its own way of stopping: fn in place of the token; a second signal does not end the program then. */
+void cli_on_stop(void (*fn)(void *ctx, int signo), void *ctx);
 
 /* Print "stead: TEXT" and "try: HINT" to standard error, cleaned; returns code. With --json an error event goes to standard output. */
 int cli_fail(struct cli *cli, int code, const struct err *e);

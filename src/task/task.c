@@ -133,16 +133,20 @@ int task_apply(struct task *t, struct task_result *r, struct err *e)
     return rc;
 }
 
-int task_undo(struct task *t, int step, struct err *e)
+int task_undo(struct task *t, int *step, struct err *e)
 {
+    const int *steps;
     if (!t->layer)
         return err_set(e, ERR_NOT_FOUND, "nothing was written yet");
     int rc = t->sandbox ? task_sandbox_ready(t, e) : 0; /* a turn that nothing could serve leaves it begun */
+    size_t n = layer_steps(t->layer, &steps);
+    if (*step < 0)
+        *step = n > 1 ? steps[n - 2] : 0;
     if (rc == 0)
-        rc = layer_undo(t->layer, t->sandbox, step, e);
+        rc = layer_undo(t->layer, t->sandbox, *step, e);
     if (rc == 0 && t->attempt)
-        rc = attempt_undone(t->attempt, step, e);
-    return rc;
+        rc = attempt_undone(t->attempt, *step, e);
+    return rc == 0 ? task_read_change(t, e) : rc; /* what would be shown and applied from now on */
 }
 
 const struct change *task_change(const struct task *t)

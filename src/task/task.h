@@ -142,7 +142,8 @@ int64_t task_need_tokens(const char *workspace, struct span text);
 /* The change of the last turn, NULL when there was none; carrying it in; taking the layer back to a step. */
 const struct change *task_change(const struct task *t);
 int task_apply(struct task *t, struct task_result *r, struct err *e) WARN_UNUSED;
-int task_undo(struct task *t, int step, struct err *e) WARN_UNUSED;
+/* Back to *step; negative: to the one before the last that wrote, which is then in *step. */
+int task_undo(struct task *t, int *step, struct err *e) WARN_UNUSED;
 
 const char *task_session(const struct task *t);
 struct attempt *task_attempt(struct task *t);   /* NULL before the first turn; for attempt_tell while a turn runs */

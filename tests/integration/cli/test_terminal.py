@@ -192,6 +192,151 @@ def a_message_is_queued_while_it_works(t):
 
 
 @case
+def an_edit_is_shown_as_a_diff_and_undone(t):
+    second = {"calls": [{"name": "write", "args": {"path": "new.c", "content": "int fresh;\n"}}]}
+    t.serve(FIX, second, {"text": "both written"})
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait(">")
+    t.type("make the failing test pass")
+    t.keys("Enter")
+    t.wait("both written", "/apply carries it in")
+    styled = t.tmux("capture-pane", "-p", "-e", "-S", "-200")
+    for color, line in (("31", "-    for (int i = 1; i < n; i++)"), ("32", "+    for (int i = 0; i < n; i++)"), ("32", "+int fresh;")):
+        row = next((r for r in styled.splitlines() if line in r), "")
+        assert f"\033[{color}m" in row, (line, row)
+    t.type("/undo")
+    t.keys("Enter")
+    t.wait("after step 1")
+    t.type("/diff")
+    t.keys("Enter")
+    text = t.wait("diff --git a/sum.c b/sum.c")
+    assert "fresh" not in text[text.index("diff --git"):], text
+    t.type("/apply")
+    t.keys("Enter")
+    t.wait("applied, change")
+    assert "i = 0" in t.read("sum.c") and not os.path.exists(os.path.join(t.repo, "new.c")), "what was undone is not applied"
+
+
+@case
+def commands_work_while_it_works(t):
+    t.serve({"calls": [{"name": "shell", "args": {"command": "echo hidden; echo lines"}}]}, {"text": "slow", "delay_ms": 4000}, {"text": "never"}, repeat=True)
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait(">")
+    t.type("explain")
+    t.keys("Enter")
+    t.wait("$ echo hidden", "step 2: waiting")
+    t.type("/output")
+    t.keys("Enter")
+    t.wait("hidden\nlines\n")
+    t.type("/apply")
+    t.keys("Enter")
+    t.wait("waits until the agent has ended")
+    t.type("/quit")
+    t.keys("Enter")
+    t.wait("exit=0", timeout=10)
+    assert not any("/output" in b or "/apply" in b or "/quit" in b for b in t.bodies()), "a command is no message"
+
+
+@case
+def a_message_typed_during_the_gates_is_the_next_turn(t):
+    t.write("Makefile", "test:\n\tsleep 2; grep -q 'i = 0' sum.c\n")
+    t.serve(FIX, {"text": "fixed it"}, {"text": "answer to the second"}, repeat=True)
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait(">")
+    t.type("make the failing test pass")
+    t.keys("Enter")
+    t.wait("fixed it", "gate make test (")
+    t.type("now thank me")
+    t.keys("Enter")
+    t.wait("queued: now thank me")
+    t.wait("> now thank me", "answer to the second")
+    assert "now thank me" in t.bodies()[-1]
+
+
+@case
+def leaving_the_sandbox_asks_once(t):
+    secret = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3gH6"
+    t.write("deploy.sh", f"export GITHUB_TOKEN={secret}\n")
+    read = {"calls": [{"name": "read", "args": {"path": "deploy.sh"}}]}
+    t.serve(read, {"text": "seen it"}, repeat=True)
+    with open(os.path.join(t.dir, ".config/stead/config.yaml"), "w") as f:
+        f.write(f"inference:\n  embedded: false\nendpoints:\n  - name: cloud\n    url: {t.url}\n    local: false\n    model: test-model\n"
+                "policy:\n  hosted_classes: [all]\n  chains:\n    - class: default\n      stops: [cloud, person]\nguard:\n  on_secret: ask\n")
+    t.open(STEAD)
+    t.wait(">")
+    t.type("explain deploy.sh")
+    t.keys("Enter")
+    t.wait("leaving the sandbox: hosted cloud", "would be remembered as: hosted cloud", "ne[v]er")
+    assert not any(secret in b for b in t.bodies()), "it was sent before it was allowed"
+    t.type("xq")  # no answer
+    time.sleep(0.3)
+    assert not any(secret in b for b in t.bodies())
+    t.type("a")
+    t.wait("yes, always here", "seen it")
+    assert any(secret in b for b in t.bodies())
+    t.type("explain it again")
+    t.keys("Enter")
+    text = t.wait("> explain it again")
+    end = time.time() + 10
+    while text.count("seen it") < 2 and time.time() < end:
+        time.sleep(0.1)
+        text = t.screen()
+    assert text.count("ne[v]er") == 1 and text.count("seen it") == 2, text
+    t.type("/quit")
+    t.keys("Enter")
+    t.wait("exit=0")
+    events = subprocess.run([STEAD, "session", "export"], cwd=t.repo, env=t.env, capture_output=True, text=True).stdout
+    by = [json.loads(l)["by"] for l in events.splitlines() if json.loads(l)["type"] == "approval"]
+    assert by[0] == "person" and by[1].startswith("rule"), by
+
+
+@case
+def tab_lists_what_it_could_be(t):
+    t.serve({"text": "x"}, repeat=True)
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait(">")
+    t.type("/un")
+    t.keys("Tab")
+    t.wait("/undo  /unfold")
+    t.keys("C-u")
+    t.type("@")
+    t.keys("Tab")
+    t.wait("@sum.c", "@other.c", "@src/")
+
+
+@case
+def signals_leave_a_sane_terminal(t):
+    t.serve({"text": "slow", "delay_ms": 20000}, repeat=True)
+    t.open(f"{STEAD} --endpoint {t.url}; stty -a | grep -o ' icanon'")
+    t.wait(">")
+    t.type("explain")
+    t.keys("Enter")
+    t.wait("waiting for the model")
+    panes = t.tmux("list-panes", "-F", "#{pane_pid}").split()
+    subprocess.run(["pkill", "-TERM", "-P", panes[0], "-x", "stead"], check=True)
+    t.wait("icanon", "exit=0", timeout=10)
+
+
+@case
+def ctrl_c_in_plain_mode(t):
+    t.serve({"text": "never", "delay_ms": 20000}, {"text": "alive again"})
+    t.open(f"trap : INT; {STEAD} --plain --endpoint {t.url}")
+    t.wait(">")
+    t.type("explain")
+    t.keys("Enter")
+    time.sleep(1)
+    t.keys("C-c")
+    t.wait("interrupted")
+    t.type("are you there?")
+    t.keys("Enter")
+    t.wait("alive again")
+    t.keys("C-c")
+    t.wait("once more leaves")
+    t.keys("C-c")
+    t.wait("exit=0")
+
+
+@case
 def narrow_window_resize_and_no_colour(t):
     t.env["NO_COLOR"] = "1"
     long = "a rather long sentence that has to be wrapped somewhere because the window is narrow, twice even"
