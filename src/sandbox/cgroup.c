@@ -69,8 +69,17 @@ static bool make(struct cgroup *c, const char *parent)
     size_t size = sizeof c->paths[0];
     if (snprintf(path, size, "%s/" PREFIX "%d-%u", parent, (int)getpid(), ++counter) >= (int)size || mkdir(path, 0755) < 0)
         return false;
-    c->n++;
+    c->fds[c->n++] = -1;
     return true;
+}
+
+/* The last directory, open for the clone to enter it. */
+static bool opened(struct cgroup *c, const char *name, int flags)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s%s", c->paths[c->n - 1], name);
+    c->fds[c->n - 1] = open(path, flags | O_CLOEXEC);
+    return c->fds[c->n - 1] >= 0;
 }
 
 /* Version 2: beside our own cgroup, because one that holds processes cannot have children with controllers. */
@@ -87,7 +96,7 @@ static bool create_v2(struct cgroup *c, const struct sandbox_limits *l)
         return false;
     const char *dir = c->paths[c->n - 1];
     (void)snprintf(probe, sizeof probe, "%s/memory.max", dir);
-    if (access(probe, W_OK) < 0) {
+    if (access(probe, W_OK) < 0 || !opened(c, "", O_RDONLY | O_DIRECTORY)) {
         (void)rmdir(dir);
         c->n--;
         return false;
@@ -115,7 +124,9 @@ static bool make_v1(struct cgroup *c, const char *controller)
     (void)snprintf(parent, sizeof parent, ROOT "/%s%s", controller, strcmp(own, "/") == 0 ? "" : own);
     if (access(parent, W_OK) < 0) /* seen from a cgroup namespace the path may differ */
         (void)snprintf(parent, sizeof parent, ROOT "/%s", controller);
-    return make(c, parent);
+    /* A thread that moves itself, and alone, does not wait for the grace period of the kernel's, several milliseconds,
+     * that moving another process takes. */
+    return make(c, parent) && opened(c, "/tasks", O_WRONLY);
 }
 
 static bool create_v1(struct cgroup *c, const struct sandbox_limits *l)
@@ -149,41 +160,18 @@ void cgroup_renice(const struct cgroup *c, int nice)
         (void)put_i64(c->paths[0], "cpu.weight.nice", nice);
 }
 
-static void *enter_main(void *arg)
+int cgroup_enter(const struct cgroup *c)
 {
-    struct cgroup *c = arg;
-    for (size_t i = 0; i < c->n && !c->failed; i++)
-        if (put_i64(c->paths[i], "cgroup.procs", c->pid) < 0)
-            c->failed = errno;
-    return NULL;
-}
-
-void cgroup_enter(struct cgroup *c, pid_t pid)
-{
-    sigset_t all, before;
-    c->pid = pid;
-    if (!c->n)
-        return;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
-    c->entering = pthread_create(&c->thread, NULL, enter_main, c) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!c->entering)
-        (void)enter_main(c);
-}
-
-int cgroup_entered(struct cgroup *c)
-{
-    if (c->entering)
-        (void)pthread_join(c->thread, NULL);
-    c->entering = false;
-    errno = c->failed;
-    return c->failed && c->failed != ESRCH ? -1 : 0; /* ESRCH: it has ended already, which is said elsewhere */
+    for (size_t i = 0; c->version == 1 && i < c->n; i++)
+        if (c->fds[i] >= 0 && write(c->fds[i], "0", 1) < 0)
+            return -1;
+    return 0;
 }
 
 void cgroup_destroy(struct cgroup *c)
 {
-    (void)cgroup_entered(c);
+    for (size_t i = 0; i < c->n; i++)
+        fd_close(&c->fds[i]);
     for (size_t i = 0; i < c->n; i++)
         /* The last process may be leaving still, although it has been waited for: milliseconds. */
         for (int tries = 0; rmdir(c->paths[i]) < 0 && errno == EBUSY && tries < 50; tries++)

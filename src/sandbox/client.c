@@ -317,8 +317,8 @@ static int start(struct sandbox *sb, const struct sandbox_spec *spec, struct err
         return r;
     cgroup_create(&sb->cgroup, &s.limits, &sb->note);
     sandbox_renice(sb, s.nice);
-    AUTO(fd) int userns = -1;
-    r = native_spawn(&sb->id, &sb->p, &userns, e);
+    int userns = -1;
+    r = native_spawn(&sb->id, &sb->cgroup, &sb->p, &userns, e);
     if (r < 0)
         return r;
     AUTO(layout) struct layout layout = { .steps = BUF_INIT(0) };
@@ -335,9 +335,6 @@ static int start(struct sandbox *sb, const struct sandbox_spec *spec, struct err
     int64_t go = (layout.overlay ? WIRE_GO_NOTIFY : 0) | (spec->exceptions & SANDBOX_ALLOW_USERNS ? WIRE_GO_NO_LANDLOCK : 0);
     if (r >= 0)
         r = client_send(sb, &(struct wire){ .type = WIRE_GO, .a = go }, NULL, 0, NULL, 0, e);
-    /* While the helper builds its walls; sandbox_job_start waits for it before anything is run inside. */
-    if (r >= 0)
-        cgroup_enter(&sb->cgroup, sb->p.pid);
     /* A helper that failed at an early step has said so, whatever became of what we sent after it. */
     return r < 0 && e->kind == ERR_UNAVAILABLE ? wait_ready(sb, e) : r;
 }

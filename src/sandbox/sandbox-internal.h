@@ -5,8 +5,6 @@
 #ifndef STEAD_SANDBOX_SANDBOX_INTERNAL_H
 #define STEAD_SANDBOX_SANDBOX_INTERNAL_H
 
-#include <pthread.h>
-
 #include "base/bind.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -62,18 +60,13 @@ int layout_environment(const struct sandbox_spec *spec, const struct identity *i
 /* cgroup.c: limits over the whole sandbox. */
 struct cgroup {
     char paths[4][256]; /* directories that we made */
+    int fds[4];         /* version 1: their `tasks`; version 2: themselves */
     size_t n;
     int version;        /* 0: none */
-    pthread_t thread;   /* of cgroup_enter */
-    bool entering;
-    pid_t pid;
-    int failed;         /* errno of the thread */
 };
 void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf *note);
-/* Move the process, beside us: that waits for a grace period of the kernel's, several milliseconds. */
-void cgroup_enter(struct cgroup *c, pid_t pid);
-/* Wait for it: 0, or -1 and errno. Again is allowed. */
-int cgroup_entered(struct cgroup *c);
+/* In the clone, system calls only: the calling thread moves itself. With version 2 the clone is made inside. */
+int cgroup_enter(const struct cgroup *c);
 void cgroup_destroy(struct cgroup *c);
 void cgroup_renice(const struct cgroup *c, int nice);
 int64_t cgroup_oom_kills(const struct cgroup *c);
@@ -86,8 +79,11 @@ struct started {
     pid_t pid;
     int pidfd, sock;
 };
-/* Clone into fresh namespaces, map identities; on success the helper runs and waits for its steps. */
-int native_spawn(const struct identity *id, struct started *out, int *userns, struct err *e) WARN_UNUSED;
+/*
+ * Clone into fresh namespaces (and the cgroup), map identities; on success the helper runs and waits for its steps.
+ * *userns: with mapped identities, the user namespace of identity-mapped mounts, kept for the life of the program; else -1.
+ */
+int native_spawn(const struct identity *id, const struct cgroup *cgroup, struct started *out, int *userns, struct err *e) WARN_UNUSED;
 void native_hint(struct err *e);
 
 /* client.c */

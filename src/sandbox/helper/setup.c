@@ -117,7 +117,7 @@ void setup_steps(const char *p, size_t n, int *fds, size_t nfds)
     }
 }
 
-/* Directories on the way to `path` (and itself with `all`), made where they are missing. */
+/* Directories on the way to `path` (and itself with `all`), made where they are missing: most are there, and asked for once. */
 static int make_parents(const char *path, bool all)
 {
     char part[4096];
@@ -126,13 +126,20 @@ static int make_parents(const char *path, bool all)
         errno = ENAMETOOLONG;
         return -1;
     }
+    const char *slash = strrchr(path, '/');
+    if (!all)
+        n = (size_t)(slash - path);
+    memcpy(part, path, n);
+    part[n] = '\0';
+    if (n == 0 || mkdir(part, 0755) == 0 || errno == EEXIST)
+        return 0;
     for (size_t i = 1; i <= n; i++) {
-        if (i < n ? path[i] != '/' : !all)
+        if (i < n && path[i] != '/')
             continue;
-        memcpy(part, path, i);
         part[i] = '\0';
         if (mkdir(part, 0755) < 0 && errno != EEXIST && errno != EROFS)
             return -1;
+        part[i] = path[i];
     }
     return 0;
 }
@@ -181,16 +188,21 @@ static int inner(struct step *s)
     return attach(s);
 }
 
+/* With /dev/null or one directory that is empty and stays so: a mount of its own for each would cost ten times as much. */
 static int mask(struct step *s)
 {
+    static const char nothing[] = WIRE_PRIVATE "/nothing";
+    static bool made;
     struct stat st;
     if (lstat(s->dst, &st) < 0)
         return errno == ENOENT ? 0 : -1;
-    if (S_ISDIR(st.st_mode))
-        return mount("none", s->dst, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=755");
-    if (mount("/dev/null", s->dst, NULL, MS_BIND, NULL) < 0)
+    if (!S_ISDIR(st.st_mode))
+        return mount("/dev/null", s->dst, NULL, MS_BIND, NULL);
+    if (!made && (mkdir(nothing, 0755) < 0 ||
+                  mount("none", nothing, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=755") < 0))
         return -1;
-    return 0;
+    made = true;
+    return mount(nothing, s->dst, NULL, MS_BIND, NULL);
 }
 
 static int readonly(struct step *s)
