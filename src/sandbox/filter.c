@@ -11,9 +11,17 @@
 #include "base/path.h"
 #include "sandbox/sandbox.h"
 
-#define NO(call, err, why) { call, SECCOMP_EVERYONE, err, 0, -1, 0, 0, why }
-#define NO_COMMAND(call, err, unless_, why) { call, SECCOMP_COMMANDS, err, unless_, -1, 0, 0, why }
-#define IF(call, scope_, err, unless_, arg_, mask_, value_, why) { call, scope_, err, unless_, arg_, mask_, value_, why }
+#define NO(call, err, why) { call, SECCOMP_EVERYONE, err, 0, -1, 0, 0, 0, 0, 0, why }
+#define NO_COMMAND(call, err, unless_, why) { call, SECCOMP_COMMANDS, err, unless_, -1, 0, 0, 0, 0, 0, why }
+#define IF(call, scope_, err, unless_, arg_, mask_, value_, why) { call, scope_, err, unless_, arg_, mask_, value_, 0, 0, 0, why }
+/* Sockets of one family, by their type (without its flags) or protocol. */
+#define TYPE(family, type, why) { "socket", SECCOMP_EVERYONE, ESOCKTNOSUPPORT, 0, 0, ~0u, family, 1, 0xf, type, why }
+#define PROTOCOL(family, n, why) { "socket", SECCOMP_EVERYONE, EPROTONOSUPPORT, 0, 0, ~0u, family, 2, ~0u, n, why }
+#define PROTOCOL_ABOVE(family, n, why) { "socket", SECCOMP_EVERYONE, EPROTONOSUPPORT, 0, 0, ~0u, family, 2, 0, n, why }
+/* A new limit for core files is answered as if it had been set: 0 is what scripts ask for, and 1 is what keeps the host's handler away. */
+#define CORE_LIMIT(call, arg_, new_) { call, SECCOMP_COMMANDS, 0, 0, arg_, ~0u, 4, new_, 0, 0, "a crash must not start the host's core_pattern" }
+/* Process 1 has the commands' identity, so that the kernel lets them change its limits and its turn. */
+#define HELPER(call, arg_, why) { call, SECCOMP_COMMANDS, EPERM, 0, arg_, ~0u, 1, 0, 0, 0, why }
 
 const struct seccomp_row seccomp_rows[] = {
     /* the kernel itself */
@@ -63,6 +71,17 @@ const struct seccomp_row seccomp_rows[] = {
     NO_COMMAND("process_vm_writev", EPERM, SANDBOX_ALLOW_PTRACE, "debuggers"),
     NO_COMMAND("pidfd_getfd", EPERM, SANDBOX_ALLOW_PTRACE, "takes descriptors out of other processes"),
     NO_COMMAND("kcmp", EPERM, SANDBOX_ALLOW_PTRACE, "compares other processes' objects"),
+    CORE_LIMIT("prlimit64", 1, 2),
+    CORE_LIMIT("setrlimit", 0, 1),
+    HELPER("prlimit64", 0, "the helper without descriptors could not measure"),
+    HELPER("sched_setscheduler", 0, "the helper must get its turn: it keeps the time and the limits"),
+    HELPER("sched_setparam", 0, "the helper must get its turn"),
+    HELPER("sched_setattr", 0, "the helper must get its turn"),
+    HELPER("sched_setaffinity", 0, "the helper must get its turn"),
+    HELPER("setpriority", 1, "the helper must get its turn"),
+    HELPER("ioprio_set", 1, "the helper must get its turn"),
+    IF("setpriority", SECCOMP_COMMANDS, EPERM, 0, 0, ~0u, 2, "by user: that is the helper too, and for an ordinary user what runs outside"),
+    IF("ioprio_set", SECCOMP_COMMANDS, EPERM, 0, 0, ~0u, 3, "by user: that is the helper too, and for an ordinary user what runs outside"),
     NO("process_madvise", EPERM, "changes other processes' memory"),
     NO("move_pages", EPERM, "changes other processes' memory"),
     NO("migrate_pages", EPERM, "changes other processes' memory"),
@@ -115,6 +134,26 @@ const struct seccomp_row seccomp_rows[] = {
     IF("socket", SECCOMP_EVERYONE, EAFNOSUPPORT, 0, 0, ~0ul, 13, "LLC: needless surface"),
     IF("socket", SECCOMP_EVERYONE, EAFNOSUPPORT, 0, 0, ~0ul, 14, "security: needless surface"),
     IF("socket", SECCOMP_EVERYONE, EAFNOSUPPORT, 0, 0, ~0ul, 15, "PF_KEY: needless surface"),
+    /* what a socket's type or protocol would load: modules that few have looked at */
+    TYPE(2, 5, "SCTP: needless surface"),
+    TYPE(10, 5, "SCTP: needless surface"),
+    TYPE(2, 6, "DCCP: needless surface"),
+    TYPE(10, 6, "DCCP: needless surface"),
+    PROTOCOL(2, 132, "SCTP: needless surface"),
+    PROTOCOL(10, 132, "SCTP: needless surface"),
+    PROTOCOL(2, 136, "UDP-Lite: needless surface"),
+    PROTOCOL(10, 136, "UDP-Lite: needless surface"),
+    /* netlink: only routes (0), sockets (4) and device events (15) */
+    PROTOCOL(16, 5, "the packet filter's log"),
+    PROTOCOL(16, 6, "IPsec: needless surface"),
+    PROTOCOL(16, 7, "SELinux's events"),
+    PROTOCOL(16, 8, "iSCSI"),
+    PROTOCOL(16, 9, "the audit log is not in a namespace"),
+    PROTOCOL(16, 10, "needless surface"),
+    PROTOCOL(16, 11, "events of all processes of the machine"),
+    PROTOCOL(16, 12, "packet filters: has been root more than once"),
+    PROTOCOL(16, 14, "DECnet"),
+    PROTOCOL_ABOVE(16, 15, "generic netlink, RDMA, ciphers: needless surface"),
     /* terminals */
     IF("ioctl", SECCOMP_COMMANDS, EPERM, 0, 1, 0xffffffffu, 0x5412, "TIOCSTI types into a terminal"),
     IF("ioctl", SECCOMP_COMMANDS, EPERM, 0, 1, 0xffffffffu, 0x541c, "TIOCLINUX pastes into a console"),
@@ -128,6 +167,13 @@ const unsigned seccomp_row_count = COUNT_OF(seccomp_rows);
 
 static const char *const renames[] = { "rename", "renameat", "renameat2" };
 
+static struct scmp_arg_cmp condition(int arg, unsigned long mask, unsigned long value)
+{
+    if (mask)
+        return (struct scmp_arg_cmp){ .arg = (unsigned)arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value };
+    return (struct scmp_arg_cmp){ .arg = (unsigned)arg, .op = SCMP_CMP_GT, .datum_a = value };
+}
+
 static int add_row(scmp_filter_ctx ctx, const struct seccomp_row *row)
 {
     int nr = seccomp_syscall_resolve_name(row->name);
@@ -136,16 +182,8 @@ static int add_row(scmp_filter_ctx ctx, const struct seccomp_row *row)
         return 0;
     if (row->arg < 0)
         return seccomp_rule_add(ctx, action, nr, 0);
-    struct scmp_arg_cmp cmp = { .arg = (unsigned)row->arg };
-    if (row->mask) {
-        cmp.op = SCMP_CMP_MASKED_EQ;
-        cmp.datum_a = row->mask;
-        cmp.datum_b = row->value;
-    } else {
-        cmp.op = SCMP_CMP_GT;
-        cmp.datum_a = row->value;
-    }
-    return seccomp_rule_add_array(ctx, action, nr, 1, &cmp);
+    const struct scmp_arg_cmp cmp[] = { condition(row->arg, row->mask, row->value), condition(row->also, row->also_mask, row->also_value) };
+    return seccomp_rule_add_array(ctx, action, nr, row->also ? 2 : 1, cmp);
 }
 
 static int fill(scmp_filter_ctx ctx, enum seccomp_scope scope, unsigned exceptions, bool notify)

@@ -16,10 +16,12 @@ enum seccomp_scope { SECCOMP_EVERYONE, SECCOMP_COMMANDS };
 struct seccomp_row {
     const char *name; /* of the system call; one that this architecture lacks is skipped */
     enum seccomp_scope scope;
-    int error;         /* what the caller sees */
+    int error;         /* what the caller sees; 0: success, without anything done */
     unsigned unless;   /* enum sandbox_exception: not refused then */
     int arg;           /* -1, or the argument that is looked at */
     unsigned long mask, value; /* refused when (arg & mask) == value; mask 0: when arg > value */
+    int also;          /* 0, or a second argument, for which the same must hold */
+    unsigned long also_mask, also_value;
     const char *reason;
 };
 
