@@ -151,7 +151,7 @@ static bool create_v1(struct cgroup *c, const struct sandbox_limits *l)
 void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf *note)
 {
     if (!create_v2(c, l) && !create_v1(c, l))
-        buf_adds(note, "no cgroup of our own here: memory is limited per process, not for the sandbox as a whole\n");
+        buf_adds(note, "no cgroup of our own here: memory is measured ten times a second, and limited per process\n");
 }
 
 void cgroup_renice(const struct cgroup *c, int nice)
@@ -179,7 +179,7 @@ void cgroup_destroy(struct cgroup *c)
     c->n = 0;
 }
 
-int64_t cgroup_oom_kills(const struct cgroup *c)
+static int64_t oom_kills(const struct cgroup *c)
 {
     struct err ignored;
     char path[PATH_MAX];
@@ -198,6 +198,13 @@ int64_t cgroup_oom_kills(const struct cgroup *c)
     return 0;
 }
 
+bool cgroup_oom_news(struct cgroup *c)
+{
+    int64_t before = c->oom_kills;
+    c->oom_kills = oom_kills(c);
+    return c->oom_kills > before;
+}
+
 void cgroup_describe(struct sandbox_wall *w)
 {
     struct sandbox_limits l = { .memory_bytes = 64 << 20, .pids = 16 };
@@ -205,7 +212,7 @@ void cgroup_describe(struct sandbox_wall *w)
     AUTO(buf) struct buf note = BUF_INIT(1024);
     cgroup_create(&c, &l, &note);
     w->available = !note.n;
-    (void)snprintf(w->detail, sizeof w->detail, w->available ? "version %d, own directories" : "no cgroup may be made here", c.version);
+    (void)snprintf(w->detail, sizeof w->detail, w->available ? "version %d, own directories" : "no cgroup may be made here: memory is measured by process 1", c.version);
     if (!w->available)
         (void)snprintf(w->remedy, sizeof w->remedy, "run in a delegated cgroup: systemd-run --user --scope -p Delegate=yes stead ...");
     cgroup_destroy(&c);

@@ -29,7 +29,6 @@ struct sandbox_job {
     bool input_busy, input_close, stdin_open;
     bool done, background;
     int64_t started_ms;
-    int64_t oom_before;
     struct sandbox_result r;
     struct err err;
     char program[128];
@@ -144,7 +143,7 @@ static void on_job(void *ctx, const struct wire *w, const char *payload, size_t 
             join_tail(j);
         /* 137 is what the kernel's out-of-memory killer leaves; look only then. */
         if (j->r.status == 128 + SIGKILL && !j->r.timed_out)
-            j->r.out_of_memory = cgroup_oom_kills(&j->sb->cgroup) > j->oom_before;
+            j->r.out_of_memory = w->b & WIRE_EXIT_MEMORY || cgroup_oom_news(&j->sb->cgroup);
         break;
     default: return;
     }
@@ -315,7 +314,8 @@ int sandbox_background(struct sandbox *sb, int64_t job, struct sandbox_result *o
     if (rc < 0)
         return err_wrap(e, "job %lld", (long long)job);
     *out = (struct sandbox_result){ .status = (int)(r.ok.b & 0xff), .out_bytes = (uint64_t)r.ok.c, .job = job,
-                                    .timed_out = r.ok.b >> 32 & WIRE_EXIT_TIMEOUT, .out_of_disk = r.ok.b >> 32 & WIRE_EXIT_DISK };
+                                    .timed_out = r.ok.b >> 32 & WIRE_EXIT_TIMEOUT, .out_of_disk = r.ok.b >> 32 & WIRE_EXIT_DISK,
+                                    .out_of_memory = r.ok.b >> 32 & WIRE_EXIT_MEMORY };
     (void)snprintf(out->spill_path, sizeof out->spill_path, WIRE_SPILL_DIR "/%lld.out", (long long)job);
     return r.ok.a ? 1 : 0;
 }

@@ -41,10 +41,23 @@ static const char *const devices[] = { "null", "zero", "full", "random", "urando
 
 /* What of /proc tells about the host or acts on it. Most is unreachable for an unprivileged identity anyway. */
 static const char *const proc_masked[] = {
-    "/proc/acpi", "/proc/asound", "/proc/bus", "/proc/cmdline", "/proc/config.gz", "/proc/driver", "/proc/fs", "/proc/iomem",
-    "/proc/ioports", "/proc/irq", "/proc/kallsyms", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/kmsg", "/proc/kpagecgroup",
-    "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats", "/proc/modules", "/proc/pagetypeinfo", "/proc/sched_debug",
-    "/proc/scsi", "/proc/slabinfo", "/proc/swaps", "/proc/sysrq-trigger", "/proc/timer_list", "/proc/vmallocinfo",
+    "/proc/acpi", "/proc/asound", "/proc/buddyinfo", "/proc/bus", "/proc/cmdline", "/proc/config.gz", "/proc/diskstats", "/proc/driver",
+    "/proc/fs", "/proc/interrupts", "/proc/iomem", "/proc/ioports", "/proc/irq", "/proc/kallsyms", "/proc/kcore", "/proc/key-users",
+    "/proc/keys", "/proc/kmsg", "/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats", "/proc/locks",
+    "/proc/modules", "/proc/mtrr", "/proc/pagetypeinfo", "/proc/partitions", "/proc/pressure", "/proc/sched_debug", "/proc/schedstat",
+    "/proc/scsi", "/proc/slabinfo", "/proc/softirqs", "/proc/swaps", "/proc/sysrq-trigger", "/proc/timer_list", "/proc/vmallocinfo",
+    "/proc/zoneinfo",
+};
+
+/* Of the new user namespace. What is counted here is counted for our user outside as well, whose own programs need some of it. */
+static const struct {
+    const char *path, *value;
+    unsigned unless;
+} sysctls[] = {
+    { "/proc/sys/user/max_user_namespaces", "0", SANDBOX_ALLOW_USERNS }, /* a second wall behind the filter's */
+    { "/proc/sys/user/max_inotify_instances", "64", 0 },
+    { "/proc/sys/user/max_inotify_watches", "65536", 0 },
+    { "/proc/sys/user/max_fanotify_groups", "0", 0 },
 };
 
 static const struct {
@@ -114,7 +127,7 @@ struct row {
     const char *src, *dst, *data;
     int fd; /* to attach, owned by the layout; 0: none */
     int64_t a;
-    int number; /* goes into the fd member where there is no descriptor (RLIMIT) */
+    int number; /* goes into the fd member where there is no descriptor (RLIMIT, WATCH) */
 };
 
 static void step(struct layout *p, struct row r)
@@ -122,7 +135,7 @@ static void step(struct layout *p, struct row r)
     const char *src = r.src ? r.src : "", *dst = r.dst ? r.dst : "", *data = r.data ? r.data : "";
     struct wire_step w = { .op = (uint16_t)r.op, .flags = (uint16_t)r.flags, .fd = r.number ? r.number : -1, .a = r.a,
                            .len = (uint32_t)(strlen(src) + strlen(dst) + strlen(data) + 3) };
-    if (r.op == WIRE_OP_RLIMIT)
+    if (r.op == WIRE_OP_RLIMIT || r.op == WIRE_OP_WATCH)
         w.fd = r.number;
     if (r.fd > 0) {
         if (p->nfds == WIRE_FDS) {
@@ -347,9 +360,12 @@ static void layout_dev(struct layout *p)
     step(p, (struct row){ .op = WIRE_OP_LINK, .src = "/proc/self/fd/2", .dst = "/dev/stderr" });
 }
 
-static void layout_proc(struct layout *p)
+static void layout_proc(struct layout *p, unsigned exceptions)
 {
     step(p, (struct row){ .op = WIRE_OP_PROC, .dst = "/proc", .flags = WIRE_STEP_NOEXEC });
+    for (size_t i = 0; i < COUNT_OF(sysctls); i++)
+        if (!(exceptions & sysctls[i].unless))
+            step(p, (struct row){ .op = WIRE_OP_SYSCTL, .dst = sysctls[i].path, .data = sysctls[i].value, .flags = WIRE_STEP_OPTIONAL });
     step(p, (struct row){ .op = WIRE_OP_READONLY, .dst = "/proc/sys" });
     for (size_t i = 0; i < COUNT_OF(proc_masked); i++)
         if (access(proc_masked[i], F_OK) == 0) /* the host's proc has the same names: saves a failing step each */
@@ -506,8 +522,8 @@ static int layout_layers(const struct sandbox_spec *spec, const struct identity 
     if (p->tmpfs) {
         (void)snprintf(data, sizeof data, "mode=755,size=%lld,nr_inodes=%lld", bytes < 0 ? 0 : bytes, inodes < 0 ? 0 : inodes);
         step(p, (struct row){ .op = WIRE_OP_TMPFS, .dst = WIRE_PRIVATE "/t", .data = data, .flags = WIRE_STEP_SEND });
-    } else if (o->upper && bytes > 0) {
-        step(p, (struct row){ .op = WIRE_OP_WATCH, .dst = "l", .a = bytes });
+    } else if (o->upper && (bytes > 0 || inodes > 0)) {
+        step(p, (struct row){ .op = WIRE_OP_WATCH, .dst = "l", .a = bytes, .number = inodes > INT_MAX ? INT_MAX : (int)inodes });
     }
     AUTO(buf) struct buf options = BUF_INIT(1 << 20);
     AUTO(buf) struct buf dirs = BUF_INIT(4096);
@@ -588,15 +604,15 @@ static int refuse_dangerous(const char *workspace, const struct identity *id, st
     return 0;
 }
 
-/* `per_process`: no cgroup bounds the whole, so that at least each process is bounded. */
-static void layout_limits(const struct sandbox_limits *l, bool per_process, struct layout *p)
+/* `no_cgroup`: the helper measures what all take together, and each process is bounded. */
+static void layout_limits(const struct sandbox_limits *l, bool no_cgroup, struct layout *p)
 {
     const struct {
         int resource;
         int64_t value;
     } rows[] = {
-        { RLIMIT_CORE, 0 },
-        { RLIMIT_DATA, per_process && l->memory_bytes > 0 ? l->memory_bytes : -1 },
+        { RLIMIT_CORE, 1 }, /* and not 0: with that, the host's handler (core_pattern with a pipe) is still started, as root */
+        { RLIMIT_DATA, no_cgroup && l->memory_bytes > 0 ? l->memory_bytes : -1 },
         { RLIMIT_NPROC, l->pids < 0 ? -1 : l->pids ? l->pids : 1024 },
         { RLIMIT_NOFILE, 65536 },
         { RLIMIT_MEMLOCK, 8 * MIB },
@@ -608,9 +624,11 @@ static void layout_limits(const struct sandbox_limits *l, bool per_process, stru
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (rows[i].value >= 0)
             step(p, (struct row){ .op = WIRE_OP_RLIMIT, .number = rows[i].resource, .a = rows[i].value, .flags = WIRE_STEP_OPTIONAL });
+    if (no_cgroup && l->memory_bytes > 0)
+        step(p, (struct row){ .op = WIRE_OP_MEMORY, .a = l->memory_bytes });
 }
 
-int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, bool per_process, struct layout *p, struct err *e)
+int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, bool no_cgroup, struct layout *p, struct err *e)
 {
     *p = (struct layout){ .steps = BUF_INIT(WIRE_INLINE), .note = BUF_INIT(4096) };
     p->target = strdup(spec->overlay.target ? spec->overlay.target : spec->workspace);
@@ -622,7 +640,7 @@ int layout_make(const struct sandbox_spec *spec, const struct identity *id, int 
     layout_system(p);
     layout_etc(p, id);
     layout_dev(p);
-    layout_proc(p);
+    layout_proc(p, spec->exceptions);
     layout_scratch(p, id, &spec->limits);
     r = layout_workspace(spec, id, userns, p, e);
     if (r >= 0)
@@ -637,7 +655,7 @@ int layout_make(const struct sandbox_spec *spec, const struct identity *id, int 
     step(p, (struct row){ .op = WIRE_OP_READONLY, .dst = "/" });
     step(p, (struct row){ .op = WIRE_OP_LOOPBACK });
     step(p, (struct row){ .op = WIRE_OP_HOSTNAME, .src = "stead" });
-    layout_limits(&spec->limits, per_process, p);
+    layout_limits(&spec->limits, no_cgroup, p);
     return buf_check(&p->steps, e);
 }
 

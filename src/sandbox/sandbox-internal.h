@@ -45,8 +45,8 @@ static inline void layout_auto(struct layout *p)
 {
     layout_finish(p);
 }
-/* userns: the sandbox's user namespace, for idmapped mounts; -1 when not started as root. */
-int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, bool per_process, struct layout *p,
+/* userns: the sandbox's user namespace, for idmapped mounts; -1 when not started as root. `no_cgroup`: the helper bounds memory. */
+int layout_make(const struct sandbox_spec *spec, const struct identity *id, int userns, bool no_cgroup, struct layout *p,
                 struct err *e) WARN_UNUSED;
 /* Options of the overlay mount, with names as the helper sees them; `dirs`: NUL-terminated names to make on the tmpfs. */
 int layout_overlay_options(const struct sandbox_overlay *o, const char *home, struct buf *options, struct buf *dirs,
@@ -63,13 +63,14 @@ struct cgroup {
     int fds[4];         /* version 1: their `tasks`; version 2: themselves */
     size_t n;
     int version;        /* 0: none */
+    int64_t oom_kills;  /* as last seen */
 };
 void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf *note);
 /* In the clone, system calls only: the calling thread moves itself. With version 2 the clone is made inside. */
 int cgroup_enter(const struct cgroup *c);
 void cgroup_destroy(struct cgroup *c);
 void cgroup_renice(const struct cgroup *c, int nice);
-int64_t cgroup_oom_kills(const struct cgroup *c);
+bool cgroup_oom_news(struct cgroup *c); /* something was killed for its memory since the last time */
 void cgroup_describe(struct sandbox_wall *w);
 void cgroup_sweep(void);
 

@@ -17,7 +17,7 @@
 
 #include "sandbox/helper/helper.h"
 
-static int open_inside(int dir, const char *path, int flags)
+int open_inside(int dir, const char *path, int flags)
 {
     struct open_how how = { .flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS };
     return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
@@ -131,15 +131,21 @@ void file_remove(const struct wire *w, const char *path)
         (void)close(dir);
 }
 
+/* One after the other, each from its opened parent: a magic link on the way would lead to our own descriptors. */
 static void make_parents(const char *path)
 {
     char part[PATH_MAX];
+    const char *name;
     for (size_t i = 1; path[i] && i < sizeof part; i++) {
-        if (path[i] != '/')
+        if (path[i] != '/' || path[i - 1] == '/')
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        (void)mkdir(part, 0755);
+        int dir = open_parent(part, &name);
+        if (dir < 0)
+            continue;
+        (void)mkdirat(dir, name, 0755);
+        (void)close(dir);
     }
 }
 

@@ -1,8 +1,8 @@
 /*
- * helper - process 1 inside the sandbox. Reading order: wire.h, main.c, setup.c, job.c, file.c, rename.c.
+ * helper - process 1 inside the sandbox. Reading order: wire.h, main.c, setup.c, job.c, file.c, rename.c, watch.c.
  *
  * One thread, one poll loop, no heap but a job's buffers. Started by stead in fresh namespaces with full
- * capabilities over them only; keeps the few that mounting an overlay takes (raised while a checkpoint is made), and
+ * capabilities over them only; keeps the few that mounting an overlay and measuring take (raised for as long as that takes), and
  * gives commands none.
  */
 #ifndef STEAD_SANDBOX_HELPER_HELPER_H
@@ -28,7 +28,8 @@ struct job {
     int in;             /* its standard input (may be out[0] for a pty), or -1 */
     int fail;           /* close-on-exec pipe: a start that failed writes errno */
     int spill;          /* file with the whole output, or -1 */
-    bool tty, background, list, started, exited, timed_out, truncated, out_of_disk, in_eof;
+    bool tty, background, list, started, exited, timed_out, truncated, in_eof;
+    unsigned ended_by;  /* enum wire_exit: a limit of the whole sandbox */
     int status;
     int64_t deadline_ms; /* 0: none */
     int64_t drain_ms;    /* after exit: until when to wait for the end of output */
@@ -55,8 +56,7 @@ struct helper {
     unsigned filter_len[2];
     uint64_t proc_dev;
     bool others;         /* something runs besides commands that we know of */
-    int64_t watch_ms;    /* when to measure the layer again; 0: never */
-    bool paused;
+    int64_t watch_ms;    /* when to measure again; 0: never */
 };
 
 extern struct helper H;
@@ -74,10 +74,14 @@ int read_payload_path(const char *payload, size_t n, const char **path);
 void setup_steps(const char *p, size_t n, int *fds, size_t nfds); /* opens the sources */
 void setup_run(int64_t go);
 void setup_landlock(void);
-void watch_disk(int64_t now); /* measure the layer; what runs ends when it holds too much */
 int overlay_mount(const char *target, const char *options);
 int cap_admin(bool on);
 void drop_capabilities(void);
+
+/* watch.c */
+void watch_layer(const char *dir, int64_t bytes, int64_t inodes);
+void watch_memory(int64_t bytes);
+void watch_now(int64_t now); /* measure; what runs ends when it takes too much */
 
 /* job.c */
 void job_exec(const struct wire *w, const char *payload);
@@ -91,13 +95,14 @@ void job_output(struct job *j, int stream);
 void job_flush_input(struct job *j);
 void job_failed_start(struct job *j);
 void jobs_tick(int64_t now);
-void jobs_disk_full(void);
+void jobs_end_all(enum wire_exit why);
 bool jobs_running(void);
 void kill_strays(void);
 struct job *job_find(uint32_t id);
 void child_confine(bool list); /* in a new child: everything that makes it harmless */
 
 /* file.c */
+int open_inside(int dir, const char *path, int flags); /* without magic links, which would lead to our own descriptors */
 void file_read(const struct wire *w, const char *path);
 void file_write(const struct wire *w, const char *payload, size_t n);
 void file_stat(const struct wire *w, const char *path);

@@ -41,7 +41,6 @@ struct job *job_find(uint32_t id)
     return NULL;
 }
 
-
 static void job_end(struct job *j)
 {
     close_fd(&j->out[0]);
@@ -112,11 +111,21 @@ static void spill_name(char out[64], uint32_t id)
 
 static int spill_open(uint32_t id)
 {
-    char name[64];
-    spill_name(name, id);
+    char path[64];
+    spill_name(path, id);
+    const char *name = path + sizeof WIRE_SPILL_DIR;
+    /* The directory is anybody's inside: it may be a link by now, and a magic one would lead to our own descriptors. */
+    (void)unlink(WIRE_SPILL_DIR);
     (void)mkdir(WIRE_SPILL_DIR, 0755);
-    (void)unlink(name);
-    return open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_APPEND, 0644);
+    int dir = open_inside(AT_FDCWD, WIRE_SPILL_DIR, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (dir < 0)
+        return -1;
+    (void)unlinkat(dir, name, 0);
+    int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_APPEND, 0644);
+    int sys = errno;
+    (void)close(dir);
+    errno = sys;
+    return fd;
 }
 
 struct command {
@@ -389,7 +398,7 @@ static void job_finish(struct job *j)
     if (j->truncated && !j->list)
         send_tail(j);
     int64_t flags = (j->timed_out ? WIRE_EXIT_TIMEOUT : 0) | (j->truncated ? WIRE_EXIT_TRUNCATED : 0) |
-                    (j->out_of_disk ? WIRE_EXIT_DISK : 0);
+                    j->ended_by;
     reply(j->id, WIRE_EXIT, j->status, flags, (int64_t)j->total, name, strlen(name), -1);
     job_end(j);
 }
@@ -432,7 +441,7 @@ void jobs_tick(int64_t now)
         if (j->background) {
             if (j->drain_ms) { /* kept, for whoever asks how it ended */
                 j->drain_ms = 0;
-                            close_fd(&j->in);
+                close_fd(&j->in);
             }
         } else if (drained || now >= j->drain_ms) {
             job_finish(j);
@@ -440,15 +449,14 @@ void jobs_tick(int64_t now)
     }
 }
 
-void jobs_disk_full(void)
+void jobs_end_all(enum wire_exit why)
 {
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct job *j = &H.jobs[i];
-        if (!j->used || j->exited)
-            continue;
-        j->out_of_disk = true;
+        if (j->used && !j->exited)
+            j->ended_by = why;
     }
-    (void)kill(-1, SIGKILL); /* daemons write as well as commands */
+    (void)kill(-1, SIGKILL); /* daemons take as well as commands */
 }
 
 void job_flush_input(struct job *j)
@@ -520,7 +528,7 @@ void job_background(const struct wire *w)
         return reply_fail(w->id, ESRCH, 0, "no such background command", NULL);
     if (j->spill >= 0)
         (void)fstat(j->spill, &st);
-    int64_t flags = (j->timed_out ? WIRE_EXIT_TIMEOUT : 0) | (j->out_of_disk ? WIRE_EXIT_DISK : 0);
+    int64_t flags = (j->timed_out ? WIRE_EXIT_TIMEOUT : 0) | j->ended_by;
     reply(w->id, WIRE_OK, j->exited ? 1 : 0, j->status | flags << 32, st.st_size, NULL, 0, -1);
 }
 

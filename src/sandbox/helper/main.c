@@ -1,6 +1,7 @@
 /*
  * main - the helper's life: receive the set-up, build the walls, serve requests until the socket closes.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -141,12 +142,60 @@ static ssize_t receive(struct wire *w, char **payload, int *fds, size_t *nfds, i
     return n;
 }
 
+/* Whether every process inside is in one of these states. */
+static bool all_in(const char *states)
+{
+    DIR *d = opendir("/proc");
+    struct dirent *de;
+    bool all = d;
+    while (all && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
+        char path[300], text[400];
+        if (de->d_name[0] < '0' || de->d_name[0] > '9' || !strcmp(de->d_name, "1"))
+            continue;
+        (void)text_join(path, sizeof path, (const char *const[]){ "/proc/", de->d_name, "/stat", NULL });
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        ssize_t n = read(fd, text, sizeof text - 1);
+        (void)close(fd);
+        text[n > 0 ? n : 0] = '\0';
+        const char *state = strrchr(text, ')');
+        all = !state || strchr(states, state[1] ? state[2] : 'Z');
+    }
+    if (d)
+        (void)closedir(d);
+    return all;
+}
+
+/*
+ * A process that is about to stop can still continue another, and so on for ever. Seen three times in a row with nobody
+ * running counts as stopped; a group that goes on is ended, since what it writes meanwhile would be read half written.
+ * One that waits for a rename that we carry out (D) stops when that is done, and that is stopped as well.
+ */
+static void stop_all(void)
+{
+    enum { TRIES = 500, PATIENT = 50 };
+    int quiet = 0;
+    for (int tries = 0; quiet < 3 && kill(-1, SIGSTOP) == 0; tries++) {
+        if (tries == TRIES) {
+            (void)kill(-1, SIGKILL);
+            break;
+        }
+        bool all = all_in(tries < PATIENT ? "TtZX" : "TtZXD");
+        quiet = all ? quiet + 1 : 0;
+        if (!all)
+            (void)poll(NULL, 0, 1);
+    }
+}
+
 static void pause_all(const struct wire *w)
 {
-    int r = kill(-1, w->a ? SIGSTOP : SIGCONT);
-    if (r < 0 && errno != ESRCH)
-        return reply_fail(w->id, errno, 0, "cannot stop the processes inside", NULL);
-    H.paused = w->a;
+    (void)cap_admin(true); /* else those that made themselves unreadable are hidden from us */
+    if (w->a)
+        stop_all();
+    else
+        (void)kill(-1, SIGCONT);
+    (void)cap_admin(false);
     reply(w->id, WIRE_OK, 0, 0, 0, NULL, 0, -1);
 }
 
@@ -354,8 +403,18 @@ static int loop(void)
         }
         int64_t now = now_ms();
         if (measure && now >= H.watch_ms)
-            watch_disk(now);
+            watch_now(now);
         jobs_tick(now);
+    }
+}
+
+/* Should the machine run out of memory, the kernel ends what is inside first. While we still may write there. */
+static void spare_the_host(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!write(fd, "500", 3);
+        (void)close(fd);
     }
 }
 
@@ -370,6 +429,7 @@ static void init(void)
         H.notify_fd[i] = -1;
     /* Set here, after every change of identity, which would clear it; the closing socket covers the time before. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    spare_the_host();
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)prctl(PR_SET_NAME, "stead-helper");
     (void)setsid();

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/filter.h>
-#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stddef.h>
@@ -88,12 +87,6 @@ struct place {
     char name[NAME_MAX + 1];
 };
 
-static int open_at(int dir, const char *path, int flags)
-{
-    struct open_how how = { .flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS };
-    return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
-}
-
 /* A path argument of process `pid`, resolved to its parent directory. Magic links are refused: they would be ours. */
 static int locate(pid_t pid, uint64_t dirfd, uint64_t address, struct place *out)
 {
@@ -141,7 +134,7 @@ static int locate(pid_t pid, uint64_t dirfd, uint64_t address, struct place *out
             return 0;
         }
     }
-    out->dir = open_at(base, path, O_PATH | O_DIRECTORY);
+    out->dir = open_inside(base, path, O_PATH | O_DIRECTORY);
     if (base >= 0)
         (void)close(base);
     return out->dir < 0 ? -1 : 0;
@@ -266,6 +259,18 @@ static int rename_by_hand(const struct place *a, const struct place *b, unsigned
     return move_tree(a->dir, a->name, b->dir, b->name, 0);
 }
 
+/* With nested namespaces allowed, a process may have another tree before it: names mean something else there. */
+static bool sees_our_tree(pid_t pid)
+{
+    struct stat a, b, root, ours;
+    char ns[64], path[64], number[24];
+    text_i64(number, pid);
+    (void)text_join(ns, sizeof ns, (const char *const[]){ "/proc/", number, "/ns/mnt", NULL });
+    (void)text_join(path, sizeof path, (const char *const[]){ "/proc/", number, "/root", NULL });
+    return stat(ns, &a) == 0 && stat("/proc/self/ns/mnt", &b) == 0 && a.st_ino == b.st_ino && stat(path, &root) == 0 &&
+           stat("/", &ours) == 0 && root.st_ino == ours.st_ino && root.st_dev == ours.st_dev;
+}
+
 static void decide(int fd, const struct seccomp_notif *n)
 {
     struct place a = { .dir = -1 }, b = { .dir = -1 };
@@ -279,7 +284,7 @@ static void decide(int fd, const struct seccomp_notif *n)
         flags = d->args[4];
     struct stat st, other;
     int r = -1;
-    bool ours = (flags & ~(uint64_t)RENAME_NOREPLACE) == 0 &&
+    bool ours = (flags & ~(uint64_t)RENAME_NOREPLACE) == 0 && (!H.no_landlock || sees_our_tree((pid_t)n->pid)) &&
                 locate((pid_t)n->pid, at ? d->args[0] : (uint64_t)AT_FDCWD, d->args[at ? 1 : 0], &a) == 0 &&
                 locate((pid_t)n->pid, at ? d->args[2] : (uint64_t)AT_FDCWD, d->args[at ? 3 : 1], &b) == 0 &&
                 fstatat(a.dir, a.name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
@@ -291,10 +296,15 @@ static void decide(int fd, const struct seccomp_notif *n)
             answer(fd, n->id, 0, 0);
         } else if (errno != EXDEV) {
             answer(fd, n->id, errno, 0);
-        } else if (fork() == 0) {
-            child_confine(true);
-            answer(fd, n->id, rename_by_hand(&a, &b, (unsigned)flags) < 0 ? errno : 0, 0);
-            _exit(0);
+        } else {
+            pid_t pid = fork();
+            if (pid == 0) {
+                child_confine(true);
+                answer(fd, n->id, rename_by_hand(&a, &b, (unsigned)flags) < 0 ? errno : 0, 0);
+                _exit(0);
+            }
+            if (pid < 0) /* they are at their limit of processes, and wait for us */
+                answer(fd, n->id, EXDEV, 0);
         }
     } else {
         answer(fd, n->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);

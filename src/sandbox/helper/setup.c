@@ -1,7 +1,6 @@
 /*
  * setup - the walls, as steps in the order that stead gave. Each failure names its step and its object.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -41,6 +40,7 @@ static const char *const op_names[WIRE_OPS] = {
     [WIRE_OP_READONLY] = "making read-only", [WIRE_OP_OVERLAY] = "mounting overlay on", [WIRE_OP_COVER] = "covering",
     [WIRE_OP_LOOPBACK] = "starting loopback", [WIRE_OP_HOSTNAME] = "naming the host", [WIRE_OP_RLIMIT] = "setting a limit",
     [WIRE_OP_ALLOW] = "Landlock rule for", [WIRE_OP_WATCH] = "watching",
+    [WIRE_OP_MEMORY] = "watching memory", [WIRE_OP_SYSCTL] = "setting",
 };
 
 static int fs_mount(const char *type, const char *key, const char *value, unsigned attr)
@@ -250,6 +250,15 @@ static int limit(const struct step *s)
     return setrlimit((__rlimit_resource_t)s->w.fd, &want);
 }
 
+static int sysctl(const struct step *s)
+{
+    int fd = open(s->dst, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = write(fd, s->data, strlen(s->data));
+    return close(fd) < 0 || n < 0 ? -1 : 0;
+}
+
 static int tmpfs(struct step *s)
 {
     if (make_parents(s->dst, true) < 0)
@@ -285,7 +294,10 @@ static int run(struct step *s)
     case WIRE_OP_LOOPBACK: return loopback();
     case WIRE_OP_HOSTNAME: return sethostname(s->src, strlen(s->src));
     case WIRE_OP_RLIMIT: return limit(s);
-    default: return 0; /* ALLOW and WATCH come later */
+    case WIRE_OP_SYSCTL: return sysctl(s);
+    case WIRE_OP_WATCH: watch_layer(s->dst, s->w.a, s->w.fd); return 0;
+    case WIRE_OP_MEMORY: watch_memory(s->w.a); return 0;
+    default: return 0; /* ALLOW comes later */
     }
 }
 
@@ -305,17 +317,17 @@ static void enter_new_root(void)
     die("mounting the new root", NULL);
 }
 
-/* What an overlay's owner needs: overlayfs works on its layers with the rights of whoever mounted it. */
+/* What an overlay's owner needs: overlayfs works on its layers with the rights of whoever mounted it. And to see what processes hold. */
 #define CAP_BIT(c) (1u << (c))
-#define CAPS_CHECKPOINT                                                                                   \
+#define CAPS_KEPT                                                                                   \
     (CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) | \
-     CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_MKNOD))
+     CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_MKNOD) | CAP_BIT(CAP_SYS_PTRACE))
 
 int cap_admin(bool on)
 {
     struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
     struct __user_cap_data_struct d[2] = { { 0 } };
-    d[0].permitted = CAPS_CHECKPOINT;
+    d[0].permitted = CAPS_KEPT;
     d[0].effective = on ? d[0].permitted : 0;
     return (int)syscall(SYS_capset, &h, d);
 }
@@ -403,59 +415,6 @@ void setup_landlock(void)
     H.landlock = fd;
 }
 
-#define DEPTH_MAX 1000
-
-/* Bytes held below directory fd, closing it. What is nested too deep to be looked at counts as too much. */
-static int64_t tree_bytes(int fd, int depth)
-{
-    DIR *d = fdopendir(fd);
-    if (!d) {
-        (void)close(fd);
-        return 0;
-    }
-    int64_t sum = 0;
-    struct dirent *de;
-    while ((de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
-        struct stat st;
-        if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        sum += (int64_t)st.st_blocks * 512;
-        if (!S_ISDIR(st.st_mode))
-            continue;
-        int sub = openat(fd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (sub >= 0 && depth < DEPTH_MAX)
-            sum += tree_bytes(sub, depth + 1);
-        else if (sub >= 0)
-            (void)close(sub);
-        if (depth >= DEPTH_MAX)
-            sum = INT64_MAX / 4;
-    }
-    (void)closedir(d);
-    return sum;
-}
-
-/*
- * An upper layer on disk has no quota of its own: while commands run it is measured, with pauses twenty times as long as
- * measuring takes. Here and not in a process of its own, which commands could stop or kill; with capabilities, so that
- * a directory without permissions hides nothing.
- */
-void watch_disk(int64_t now)
-{
-    for (size_t i = 0; i < nsteps; i++) {
-        if (steps[i].w.op != WIRE_OP_WATCH)
-            continue;
-        (void)cap_admin(true);
-        int fd = openat(H.private_fd, steps[i].dst, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int64_t sum = fd < 0 ? 0 : tree_bytes(fd, 0);
-        (void)cap_admin(false);
-        int64_t pause = (now_ms() - now) * 20;
-        H.watch_ms = now_ms() + (pause < 100 ? 100 : pause);
-        if (sum > steps[i].w.a)
-            jobs_disk_full();
-        H.others = kill(-1, 0) == 0;
-    }
-}
-
 void setup_run(int64_t go)
 {
     H.notify = go & WIRE_GO_NOTIFY;
@@ -471,9 +430,6 @@ void setup_run(int64_t go)
         H.proc_dev = st.st_dev;
     setup_landlock();
     drop_what_nobody_needs();
-    for (size_t i = 0; i < nsteps; i++)
-        if (steps[i].w.op == WIRE_OP_WATCH)
-            H.watch_ms = 1;
     reply(0, WIRE_READY, H.landlock >= 0, 0, 0, NULL, 0, send_fd);
     if (send_fd >= 0)
         (void)close(send_fd);

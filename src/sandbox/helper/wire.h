@@ -57,7 +57,7 @@ enum wire_go {
     WIRE_GO_NOTIFY = 1,      /* renames ask the helper */
     WIRE_GO_NO_LANDLOCK = 2, /* nested user namespaces are allowed: Landlock would forbid their mounts */
 };
-enum wire_exit { WIRE_EXIT_TIMEOUT = 1, WIRE_EXIT_TRUNCATED = 2, WIRE_EXIT_DISK = 4 };
+enum wire_exit { WIRE_EXIT_TIMEOUT = 1, WIRE_EXIT_TRUNCATED = 2, WIRE_EXIT_DISK = 4, WIRE_EXIT_MEMORY = 8 };
 
 enum wire_exec { /* in c; nice in bits 8..15, rows 16..31, columns 32..47 */
     WIRE_EXEC_MERGE = 1,
@@ -98,7 +98,9 @@ enum wire_op {
     WIRE_OP_HOSTNAME, /* src */
     WIRE_OP_RLIMIT,   /* fd: resource, a: limit */
     WIRE_OP_ALLOW,    /* Landlock: dst may be written (flag WIRE_STEP_RW) */
-    WIRE_OP_WATCH,    /* dst, relative to WIRE_PRIVATE, may hold a bytes */
+    WIRE_OP_WATCH,    /* dst, relative to WIRE_PRIVATE, may hold a bytes in fd files (each: none when not positive) */
+    WIRE_OP_MEMORY,   /* everything inside may take a bytes of memory */
+    WIRE_OP_SYSCTL,   /* data into dst */
     WIRE_OPS
 };
 

@@ -97,6 +97,32 @@ static void write__cannot_leave_the_writable_places(void **state)
             fail_msg("'%s' was written", paths[i]);
 }
 
+/* The helper has a directory open from which every layer can be reached. */
+static void magic_links__lead_nowhere(void **state)
+{
+    char path[200], layers[400], script[200];
+    struct sandbox_result r;
+    (void)state;
+    (void)snprintf(layers, sizeof layers, "%s/layers", P.dir);
+    for (int fd = 3; fd < 24; fd++) {
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d/l/evil/x", fd);
+        assert_true(sandbox_write(P.sb, path, SPAN("x"), 0, SANDBOX_WRITE_PARENTS, &P.e) < 0);
+        (void)snprintf(script, sizeof script, "ln -s /proc/self/fd/%d/l to%d; rm -rf /run/stead; ln -s /proc/self/fd/%d/l /run/stead", fd, fd, fd);
+        assert_int_equal(shell(&P, script, NULL), 0);
+        (void)snprintf(path, sizeof path, "to%d/evil/x", fd);
+        assert_true(sandbox_write(P.sb, path, SPAN("x"), 0, SANDBOX_WRITE_PARENTS, &P.e) < 0);
+        struct sandbox_exec x = { .argv = (const char *const[]){ "seq", "1", "5000", NULL }, .out_cap_bytes = 100 };
+        assert_ok(sandbox_exec(P.sb, &x, NULL, &r, NULL, &P.e), &P.e);
+        assert_true(r.truncated);
+    }
+    assert_false(has_file(layers, "evil"));
+    for (int id = 0; id < 400; id++) {
+        (void)snprintf(path, sizeof path, "%d.out", id);
+        assert_false(has_file(layers, path));
+    }
+    assert_ok(sandbox_write(P.sb, "made//a/b/c.txt", SPAN("x"), 0, SANDBOX_WRITE_PARENTS, &P.e), &P.e);
+}
+
 static void write__large_content(void **state)
 {
     AUTO(buf) struct buf in = BUF_INIT(16 << 20), out = BUF_INIT(4096);
@@ -219,7 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(read__whole_part_and_missing), T(read__large_file_arrives_whole), T(read__does_not_hang_on_or_leave_by_what_is_no_file),
         T(write__lands_in_the_layer_only), T(write__keeps_the_mode_and_follows_links), T(write__cannot_leave_the_writable_places),
-        T(write__large_content), T(stat_and_remove), T(list__plain_and_recursive), T(list__follows_ignore_files_as_git_does),
+        T(magic_links__lead_nowhere), T(write__large_content), T(stat_and_remove), T(list__plain_and_recursive), T(list__follows_ignore_files_as_git_does),
         T(list__survives_names_with_anything_in_them), T(list__is_cut_and_says_so), T(search__finds_and_reports_bad_patterns),
     };
     return cmocka_run_group_tests_name("sandbox/files", tests, NULL, NULL);

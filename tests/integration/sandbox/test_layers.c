@@ -156,6 +156,55 @@ static void disk__has_a_limit_too(void **state)
     assert_false(r.timed_out);
 }
 
+static void ended_by_the_disk_limit(const char *script)
+{
+    struct sandbox_result r;
+    const char *const argv[] = { "python3", "-c", script, NULL };
+    struct sandbox_exec x = { .argv = argv, .timeout_ms = 30000 };
+    place_start(&P);
+    assert_ok(sandbox_exec(P.sb, &x, NULL, &r, NULL, &P.e), &P.e);
+    assert_true(r.out_of_disk);
+}
+
+static void disk__counts_files_as_well(void **state)
+{
+    (void)state;
+    P.spec.limits.inodes = 500;
+    ended_by_the_disk_limit("import time\n"
+                            "for i in range(100000):\n"
+                            "    open('f%d' % i, 'w').close()\n"
+                            "    if i % 100 == 99: time.sleep(0.02)\n");
+}
+
+static void disk__sees_what_no_name_leads_to(void **state)
+{
+    (void)state;
+    P.spec.limits.disk_bytes = 16 << 20;
+    ended_by_the_disk_limit("import os, time\n"
+                            "keep = []\n"
+                            "for i in range(1000):\n"
+                            "    keep.append(os.open('f', os.O_CREAT | os.O_RDWR))\n"
+                            "    os.unlink('f')\n"
+                            "    os.write(keep[-1], b'x' * 1000000)\n"
+                            "    time.sleep(0.01)\n");
+}
+
+static void disk__sees_files_on_their_way_through_a_socket(void **state)
+{
+    (void)state;
+    P.spec.limits.disk_bytes = 16 << 20;
+    ended_by_the_disk_limit("import array, os, socket, time\n"
+                            "a, b = socket.socketpair()\n"
+                            "for i in range(1000):\n"
+                            "    fd = os.open('f', os.O_CREAT | os.O_RDWR)\n"
+                            "    os.unlink('f')\n"
+                            "    os.write(fd, b'x' * 1000000)\n"
+                            "    if i % 100 == 99: a, b = socket.socketpair(); keep = globals().setdefault('keep', []); keep += [a, b]\n"
+                            "    a.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))])\n"
+                            "    os.close(fd)\n"
+                            "    time.sleep(0.01)\n");
+}
+
 static void lower_directories_can_be_renamed(void **state)
 {
     AUTO(buf) struct buf out = BUF_INIT(4096);
@@ -263,7 +312,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(checkpoint__starts_a_layer_and_undo_drops_it), T(checkpoint__is_refused_while_a_background_job_runs),
         T(checkpoint__ends_what_commands_left_behind), T(checkpoint__two_hundred_levels), T(tmpfs__carries_layers_and_hands_them_out),
-        T(tmpfs__has_a_limit), T(disk__has_a_limit_too), T(lower_directories_can_be_renamed),
+        T(tmpfs__has_a_limit), T(disk__has_a_limit_too), T(disk__counts_files_as_well),
+        T(disk__sees_what_no_name_leads_to), T(disk__sees_files_on_their_way_through_a_socket), T(lower_directories_can_be_renamed),
         T(what_is_written_belongs_to_the_owner_of_the_workspace), T(read_only__is), T(mounts__read_only_unless_said),
         T(refuses_what_would_carry_the_home_directory_inside),
     };

@@ -319,6 +319,30 @@ static void pause__stops_and_resume_continues(void **state)
     assert_true(b.size > a.size);
 }
 
+static void pause__holds_those_who_continue_each_other(void **state)
+{
+    struct sandbox_result r;
+    struct sandbox_stat a, b;
+    static const char script[] = "import os, signal\n"
+                                 "out = os.open('pings', os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
+                                 "for i in range(3): os.fork()\n"
+                                 "while True:\n"
+                                 "    try: os.kill(-1, signal.SIGCONT)\n"
+                                 "    except OSError: pass\n"
+                                 "    os.write(out, b'x')\n";
+    (void)state;
+    assert_ok(run(&(struct sandbox_exec){ .argv = ARGV("python3", "-c", script), .background = true }, NULL, &r), &P.e);
+    assert_int_equal(shell(&P, "while ! [ -s pings ]; do sleep 0.01; done", NULL), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_ok(sandbox_pause(P.sb, &P.e), &P.e);
+        assert_ok(sandbox_stat(P.sb, "pings", &a, &P.e), &P.e);
+        (void)usleep(50000);
+        assert_ok(sandbox_stat(P.sb, "pings", &b, &P.e), &P.e);
+        assert_int_equal(a.size, b.size);
+        assert_ok(sandbox_resume(P.sb, &P.e), &P.e);
+    }
+}
+
 static void exceptions__are_named_holes(void **state)
 {
     (void)state;
@@ -340,7 +364,7 @@ int main(void)
         T(exec__caps_output_keeps_head_and_tail_and_spills_the_whole), T(exec__exactly_at_the_cap_is_whole), T(exec__kills_at_the_deadline),
         T(exec__ends_with_what_it_left_in_its_group), T(exec__is_cancelled), T(jobs__run_at_once), T(background__runs_on_and_ends_by_kill),
         T(tty__is_its_own), cmocka_unit_test_setup_teardown(environment__is_an_allow_list, setup_environment, teardown),
-        T(arguments__may_be_large), T(forward__hands_connections_out), T(pause__stops_and_resume_continues), T(exceptions__are_named_holes),
+        T(arguments__may_be_large), T(forward__hands_connections_out), T(pause__stops_and_resume_continues), T(pause__holds_those_who_continue_each_other), T(exceptions__are_named_holes),
     };
     return cmocka_run_group_tests_name("sandbox/run", tests, NULL, NULL);
 }

@@ -1,0 +1,268 @@
+/*
+ * watch - limits that no kernel object holds here: what an upper layer on disk takes, and, where there is no cgroup, memory.
+ *
+ * Measured while something runs, with pauses twenty times as long as measuring takes. In process 1 and not in a process of
+ * its own, which commands could stop or kill; with capabilities, so that neither a directory without permissions nor a process
+ * that made itself unreadable hides anything. What cannot be measured counts as too much.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "sandbox/helper/helper.h"
+
+#define DEPTH_MAX 1000
+#define TOO_MUCH (INT64_MAX / 4)
+#define PAUSE_MS 100
+
+struct usage {
+    int64_t bytes, inodes;
+};
+
+static struct {
+    const char *dir; /* relative to WIRE_PRIVATE; NULL: no layer on disk */
+    struct usage most, first;
+    int64_t free_bytes; /* of its file system, before anything ran */
+    int64_t memory;     /* 0: a cgroup's business */
+    int64_t shmem;      /* of the machine but for our own, before anything ran */
+    bool measured;
+} W;
+
+/* Adds what directory fd holds, and closes it. */
+static void tree_usage(int fd, int depth, struct usage *u)
+{
+    DIR *d = fd < 0 || depth > DEPTH_MAX ? NULL : fdopendir(fd);
+    if (!d) {
+        if (fd >= 0)
+            (void)close(fd);
+        u->bytes = TOO_MUCH;
+        return;
+    }
+    struct dirent *de;
+    while (u->bytes < TOO_MUCH && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
+        struct stat st;
+        if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        u->bytes += (int64_t)st.st_blocks * 512;
+        u->inodes++;
+        if (!S_ISDIR(st.st_mode))
+            continue;
+        int sub = openat(fd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (sub >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)) /* it may just have gone */
+            tree_usage(sub, depth + 1, u);
+    }
+    (void)closedir(d);
+}
+
+/* A file of /proc, from its directory `dir`, as text: its length, or -1. */
+static ssize_t proc_text(int dir, const char *name, char *out, size_t size)
+{
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t n = 0;
+    ssize_t k;
+    while (n + 1 < size && (k = read(fd, out + n, size - 1 - n)) > 0)
+        n += (size_t)k;
+    out[n] = '\0';
+    (void)close(fd);
+    return (ssize_t)n;
+}
+
+/* The number behind `key` in text, or 0. */
+static int64_t number_after(const char *text, const char *key)
+{
+    const char *at = strstr(text, key);
+    return at ? strtoll(at + strlen(key), NULL, 10) : 0;
+}
+
+/* Calls fn with the directory of each process inside but ourselves, until it says true. */
+static bool any_process(bool (*fn)(int dir, void *ctx), void *ctx)
+{
+    DIR *d = opendir("/proc");
+    struct dirent *de;
+    bool found = false;
+    while (d && !found && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
+        if (de->d_name[0] < '0' || de->d_name[0] > '9' || !strcmp(de->d_name, "1"))
+            continue;
+        int dir = openat(dirfd(d), de->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir < 0)
+            continue;
+        found = fn(dir, ctx);
+        (void)close(dir);
+    }
+    if (d)
+        (void)closedir(d);
+    return found;
+}
+
+static bool line_says_deleted(int dir)
+{
+    char text[8192];
+    size_t kept = 0;
+    bool found = false;
+    int fd = openat(dir, "maps", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n;
+    while (!found && (n = read(fd, text + kept, sizeof text - 1 - kept)) > 0) {
+        n += (ssize_t)kept;
+        text[n] = '\0';
+        found = strstr(text, " (deleted)\n");
+        kept = n < 16 ? (size_t)n : 16; /* the words may be cut */
+        memmove(text, text + n - kept, kept);
+    }
+    (void)close(fd);
+    return found;
+}
+
+/* Whether a process holds what no directory names any more: a removed file (in memory: also a memfd), open, mapped or on its way through a socket. */
+static bool holds_hidden(int dir, void *ctx)
+{
+    char name[64], text[512];
+    (void)ctx;
+    int fds = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fds < 0)
+        return errno != ENOENT && errno != ESRCH;
+    DIR *d = fdopendir(fds);
+    struct dirent *de;
+    bool found = !d;
+    while (!found && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
+        ssize_t n = readlinkat(fds, de->d_name, text, sizeof text - 1);
+        if (n < 0)
+            continue;
+        text[n] = '\0';
+        if (!strncmp(text, "socket:", 7)) {
+            (void)text_join(name, sizeof name, (const char *const[]){ "fdinfo/", de->d_name, NULL });
+            found = proc_text(dir, name, text, sizeof text) > 0 && number_after(text, "scm_fds:") > 0;
+        } else {
+            found = strstr(text, " (deleted)");
+        }
+    }
+    if (d)
+        (void)closedir(d);
+    else
+        (void)close(fds);
+    return found || line_says_deleted(dir);
+}
+
+static int64_t free_below(int fd)
+{
+    struct statfs fs;
+    return fd < 0 || fstatfs(fd, &fs) < 0 ? 0 : (int64_t)fs.f_bfree * (int64_t)fs.f_bsize;
+}
+
+/*
+ * Too much by names; or the file system has lost more than names explain, and something inside holds what has none. Others use
+ * the file system too: the loss alone would not do.
+ */
+static bool layer_full(void)
+{
+    struct usage u = { 0 };
+    int fd = openat(H.private_fd, W.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int64_t free_bytes = free_below(fd);
+    tree_usage(fd, 0, &u);
+    if (!W.measured)
+        W.first = u;
+    W.measured = true;
+    if ((W.most.bytes > 0 && u.bytes > W.most.bytes) || (W.most.inodes > 0 && u.inodes > W.most.inodes))
+        return true;
+    int64_t unexplained = (W.free_bytes - free_bytes) - (u.bytes - W.first.bytes);
+    return W.most.bytes > 0 && unexplained > W.most.bytes && any_process(holds_hidden, NULL);
+}
+
+/* What the tmpfs at `path` holds, relative to WIRE_PRIVATE; 0 where there is none. */
+static int64_t tmpfs_bytes(const char *path)
+{
+    struct statfs fs;
+    int fd = openat(H.private_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int64_t n = fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC ? 0 : (int64_t)(fs.f_blocks - fs.f_bfree) * (int64_t)fs.f_bsize;
+    if (fd >= 0)
+        (void)close(fd);
+    return n;
+}
+
+/*
+ * Memory of the machine that is in files without a place on disk, but for ours. With less than a twentieth of the machine's
+ * left (buffers of sockets and pipes are counted for nobody) it is too much at once.
+ */
+static int64_t other_shmem(int64_t files)
+{
+    char info[4096];
+    if (proc_text(AT_FDCWD, "/proc/meminfo", info, sizeof info) <= 0 ||
+        number_after(info, "\nMemAvailable:") < number_after(info, "MemTotal:") / 20)
+        return TOO_MUCH;
+    return number_after(info, "\nShmem:") * 1024 - files;
+}
+
+struct memory {
+    int64_t resident, proportional; /* sums over processes: shared pages counted for each, or divided among them */
+    bool exact;
+};
+
+static bool add_memory(int dir, void *ctx)
+{
+    struct memory *m = ctx;
+    char text[1024];
+    if (!m->exact && proc_text(dir, "statm", text, sizeof text) > 0) {
+        char *second = strchr(text, ' ');
+        m->resident += second ? strtoll(second, NULL, 10) * sysconf(_SC_PAGESIZE) : 0;
+    }
+    if (m->exact && proc_text(dir, "smaps_rollup", text, sizeof text) > 0)
+        m->proportional += number_after(text, "\nPss:") * 1024;
+    return false;
+}
+
+/* Counting exactly takes milliseconds for each process: only where the cheap sum, which is never too small, exceeds the limit. */
+static bool memory_full(void)
+{
+    struct memory m = { 0 };
+    int64_t files = tmpfs_bytes("s") + tmpfs_bytes("t");
+    (void)any_process(add_memory, &m);
+    if (m.resident + files > W.memory) {
+        m.exact = true;
+        (void)any_process(add_memory, &m);
+        if (m.proportional + files > W.memory)
+            return true;
+    }
+    int64_t shmem = other_shmem(files);
+    return shmem == TOO_MUCH || (shmem - W.shmem > W.memory && any_process(holds_hidden, NULL));
+}
+
+void watch_layer(const char *dir, int64_t bytes, int64_t inodes)
+{
+    int fd = openat(H.private_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    W.dir = dir;
+    W.most = (struct usage){ bytes, inodes };
+    W.free_bytes = free_below(fd);
+    if (fd >= 0)
+        (void)close(fd);
+    H.watch_ms = 1;
+}
+
+void watch_memory(int64_t bytes)
+{
+    W.memory = bytes;
+    W.shmem = other_shmem(tmpfs_bytes("s") + tmpfs_bytes("t"));
+    H.watch_ms = 1;
+}
+
+void watch_now(int64_t now)
+{
+    (void)cap_admin(true);
+    bool disk = W.dir && layer_full();
+    bool memory = W.memory > 0 && memory_full();
+    (void)cap_admin(false);
+    int64_t pause = (now_ms() - now) * 20;
+    H.watch_ms = now_ms() + (pause < PAUSE_MS ? PAUSE_MS : pause);
+    if (disk || memory)
+        jobs_end_all(disk ? WIRE_EXIT_DISK : WIRE_EXIT_MEMORY);
+    H.others = kill(-1, 0) == 0;
+}
