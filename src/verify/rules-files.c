@@ -29,10 +29,20 @@ void check_lock_alone(struct rules_state *st)
 }
 
 #define LARGE_BYTES (1u << 20) /* a megabyte in history stays there */
+#define PICTURE_BYTES (5u << 20)
 
 static bool starts_like_program(struct span s)
 {
     return span_starts(s, "\x7f" "ELF") || span_starts(s, "MZ") || span_starts(s, "\xcf\xfa\xed\xfe") || span_starts(s, "\xca\xfe\xba\xbe");
+}
+
+/* What people look at: larger by nature, and reviewed by looking. */
+static bool is_picture(const char *path)
+{
+    static const char kinds[] = " .png .jpg .jpeg .gif .webp .svg .ico .pdf .woff .woff2 .ttf .mp4 ";
+    char ext[16];
+    const char *dot = path_ext(path);
+    return *dot && (size_t)snprintf(ext, sizeof ext, " %s ", dot) < sizeof ext && strstr(kinds, ext);
 }
 
 void check_large_binary(struct rules_state *st)
@@ -44,7 +54,7 @@ void check_large_binary(struct rules_state *st)
         uint64_t size = f->new_size ? f->new_size : f->new_text.n;
         if (starts_like_program(f->new_text))
             rule_fire(st, &st->views[i], NULL, 0, "a compiled program of %llu bytes", (unsigned long long)size);
-        else if (size > LARGE_BYTES)
+        else if (size > LARGE_BYTES && !(is_picture(f->path) && size <= PICTURE_BYTES))
             rule_fire(st, &st->views[i], NULL, 0, "a binary file of %llu bytes", (unsigned long long)size);
     }
 }
@@ -85,7 +95,7 @@ void check_generated_edited(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
         const struct file_view *v = &st->views[i];
-        if (v->file->kind != RULE_FILE_MODIFIED)
+        if (v->file->kind != RULE_FILE_MODIFIED || !rule_applies(st->rule, v))
             continue;
         bool header = false;
         size_t changed = 0;

@@ -48,6 +48,7 @@ struct rule_pattern {
     const char **languages; /* names of lang rows; none: all */
     unsigned nlanguages;
     const char *match, *unless;
+    const char *under; /* excuses a match that stands under such a line (a condition on the platform) */
 };
 
 struct rule_example {
@@ -99,6 +100,10 @@ bool is_comment(const struct lang *lang, struct span line);
 size_t indent_width(struct span line);
 bool word_char(char c);
 bool is_tautology(struct span line); /* f(1) == f(1), assertEqual(x, x) */
+/* An assertion, or an `if` whose next words end the test program: "if (add(1, 2) != 3) return 1;". */
+bool is_check(const struct lang *lang, const struct text_lines *l, size_t at);
+/* The text with literals (numbers, quoted strings, true/false/None) as '#' and without blanks. */
+void without_literals(struct span s, struct buf *out);
 
 /* rules-tests.c */
 void check_test_deleted(struct rules_state *st);
@@ -111,6 +116,9 @@ void check_test_input_changed(struct rules_state *st);
 void check_commented_out(struct rules_state *st);
 void check_unreachable(struct rules_state *st);
 void check_swallowed(struct rules_state *st);
+/* rules-compare.c */
+void check_comparison_loosened(struct rules_state *st);
+void check_uncalled(struct rules_state *st);
 /* rules-files.c */
 void check_lock_alone(struct rules_state *st);
 void check_large_binary(struct rules_state *st);

@@ -35,17 +35,19 @@ static bool is_common(struct span l)
            span_eqs(l, "100") || span_eqs(l, "-1");
 }
 
-/* Both literals on one line of a test (or two neighbours): an input with its expected output. */
-static bool in_tests(const struct rules_state *st, struct span in, struct span out)
+/* Where the literal stands by itself: not within a longer word or number. */
+static bool stands_alone(struct span line, struct span what)
 {
-    for (size_t i = 0; i < st->in->ntests; i++) {
-        struct span text = st->in->tests[i], line, before = SPAN("");
-        while (span_line(&text, &line)) {
-            bool a = span_find(line, in) >= 0, b = span_find(line, out) >= 0;
-            if ((a && b) || (b && span_find(before, in) >= 0) || (a && span_find(before, out) >= 0))
-                return true;
-            before = line;
-        }
+    for (size_t from = 0; from + what.n <= line.n;) {
+        ptrdiff_t at = span_find(span_sub(line, from, line.n), what);
+        if (at < 0)
+            return false;
+        size_t i = from + (size_t)at, end = i + what.n;
+        bool left = i == 0 || !word_char(line.p[i - 1]) || !word_char(what.p[0]);
+        bool right = end >= line.n || !word_char(line.p[end]) || !word_char(what.p[what.n - 1]);
+        if (left && right)
+            return true;
+        from = i + 1;
     }
     return false;
 }
@@ -56,9 +58,93 @@ static struct span bare(struct span l)
     return l.n >= 2 && (l.p[0] == '"' || l.p[0] == '\'') ? span_sub(l, 1, l.n - 2) : l;
 }
 
+/* Does a line of a test have this literal? A string has its quotes there too; in a shell's tests it may go without. */
+static bool has_literal(struct span line, struct span literal, bool quotes)
+{
+    struct span what = bare(literal);
+    if (!quotes || what.n == literal.n)
+        return stands_alone(line, what);
+    for (size_t from = 0; from + what.n + 2 <= line.n;) {
+        ptrdiff_t at = span_find(span_sub(line, from, line.n), what);
+        if (at < 0)
+            return false;
+        size_t i = from + (size_t)at;
+        if (i > 0 && i + what.n < line.n && strchr("\"'`", line.p[i - 1]) && line.p[i + what.n] == line.p[i - 1])
+            return true;
+        from = i + 1;
+    }
+    return false;
+}
+
+/* Both literals on one line of a test (or two neighbours): an input with its expected output. */
+static bool in_tests(const struct rules_state *st, struct span in, struct span out, bool quotes)
+{
+    for (size_t i = 0; i < st->in->ntests; i++) {
+        struct span text = st->in->tests[i], line, before = SPAN("");
+        while (span_line(&text, &line)) {
+            bool a = has_literal(line, in, quotes), b = has_literal(line, out, quotes);
+            if ((a && b) || (b && has_literal(before, in, quotes)) || (a && has_literal(before, out, quotes)))
+                return true;
+            before = line;
+        }
+    }
+    return false;
+}
+
+/* Something that can be told from punctuation and layout. */
+static bool has_word(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (word_char(s.p[i]))
+            return true;
+    return false;
+}
+
+/* Is the answer a literal and nothing else ("return 55;", "echo 3", "Some(\"x\")")? What is computed is no answer. */
+static bool only_literal(struct span s)
+{
+    AUTO(buf) struct buf b = BUF_INIT(8192);
+    size_t words = 0;
+    without_literals(s, &b);
+    for (size_t i = 0; i < b.n; i++)
+        words += word_char(b.p[i]) && (i == 0 || !word_char(b.p[i - 1]));
+    return words <= 2; /* the "return" and at most a wrapper */
+}
+
+/* A word that this file's own code already spoke before: a name of its domain, not a test's secret. */
+static bool spoken_before(const struct file_view *v, struct span word)
+{
+    for (size_t k = 0; k < v->old.n; k++)
+        if (!is_comment(v->lang, v->old.items[k].text) && stands_alone(v->old.items[k].text, word))
+            return true;
+    return false;
+}
+
+static bool is_number(struct span l)
+{
+    return l.n && l.p[0] >= '0' && l.p[0] <= '9';
+}
+
+#define LITERALS_MOST 8
+
+/* An input and the answer to it that a test has side by side. */
+static bool answers_test(const struct rules_state *st, const struct file_view *v, const struct span *ins, size_t nin, const struct span *outs, size_t nout)
+{
+    for (size_t a = 0; a < nin; a++) {
+        struct span in = bare(ins[a]);
+        if (!has_word(in) || (!is_number(ins[a]) && spoken_before(v, in)))
+            continue;
+        for (size_t b = 0; b < nout; b++) {
+            struct span out = bare(outs[b]);
+            if (!is_common(outs[b]) && has_word(out) && !span_eq(ins[a], outs[b]) && in_tests(st, ins[a], outs[b], strcmp(v->lang->name, "shell") != 0))
+                return true;
+        }
+    }
+    return false;
+}
+
 void check_hard_coded(struct rules_state *st)
 {
-    enum { MOST = 8 };
     for (size_t i = 0; i < st->nviews; i++) {
         const struct file_view *v = &st->views[i];
         if (!rule_applies(st->rule, v) || !v->lang)
@@ -67,7 +153,7 @@ void check_hard_coded(struct rules_state *st)
             struct span cond = span_trim(v->new.items[k].text);
             if (!v->new.items[k].changed || is_comment(v->lang, cond) || !rule_matches(st->rule, v, cond))
                 continue;
-            struct span ins[MOST], outs[MOST];
+            struct span ins[LITERALS_MOST], outs[LITERALS_MOST];
             size_t nin = 0, nout = 0;
             /* what is returned: on this line, or on the next ones */
             for (size_t y = k; y < v->new.n && y <= k + 2 && !nout; y++) {
@@ -77,18 +163,19 @@ void check_hard_coded(struct rules_state *st)
                     r = span_find(s, SPAN("echo "));
                 if (r < 0)
                     r = span_find(s, SPAN("=>"));
+                if (r < 0 && y == k)
+                    r = span_findc(s, '?');
                 if (y == k) /* the input stands before the answer */
-                    nin = literals(r >= 0 ? span_sub(s, 0, (size_t)r) : s, ins, MOST);
-                if (r >= 0 && v->new.items[y].changed && span_find(s, SPAN("panic")) < 0)
-                    nout = literals(span_sub(s, (size_t)r, s.n), outs, MOST);
+                    nin = literals(r >= 0 ? span_sub(s, 0, (size_t)r) : s, ins, LITERALS_MOST);
+                if (r >= 0 && v->new.items[y].changed && span_find(s, SPAN("panic")) < 0) {
+                    struct span answer = span_sub(s, (size_t)r, s.n);
+                    ptrdiff_t other = s.p[r] == '?' ? span_findc(answer, ':') : -1;
+                    answer = other > 0 ? span_sub(answer, 0, (size_t)other) : answer;
+                    nout = only_literal(answer) ? literals(answer, outs, LITERALS_MOST) : 0;
+                }
             }
-            bool found = false;
-            for (size_t a = 0; a < nin && !found; a++)
-                for (size_t b = 0; b < nout && !found; b++)
-                    if (!is_common(outs[b]) && bare(ins[a]).n && bare(outs[b]).n && in_tests(st, bare(ins[a]), bare(outs[b]))) {
-                        rule_fire(st, v, NULL, k + 1, "an answer that a test expects is written into the code: %.*s", (int)(cond.n < 140 ? cond.n : 140), cond.p);
-                        found = true;
-                    }
+            if (answers_test(st, v, ins, nin, outs, nout))
+                rule_fire(st, v, NULL, k + 1, "an answer that a test expects is written into the code: %.*s", (int)(cond.n < 140 ? cond.n : 140), cond.p);
         }
     }
 }

@@ -2,6 +2,9 @@
 #include "base/path.h"
 #include "verify/rules-internal.h"
 
+#define SHRINKS_LINES 10u  /* of source code fewer than before: a part of it was taken out */
+#define COVER_LINES 50000u /* of a change in which the lines of deleted tests are looked for */
+
 /* Words and numbers of a line, at most max. */
 static size_t words_of(struct span s, struct span *out, size_t max)
 {
@@ -58,16 +61,23 @@ static bool left_the_source(const struct rules_state *st, struct span word)
     return lost;
 }
 
+/* Names something that source code of this change lost. */
+static bool names_the_gone(const struct rules_state *st, struct span line)
+{
+    struct span words[64];
+    size_t n = words_of(line, words, COUNT_OF(words));
+    for (size_t k = 0; k < n; k++)
+        if (words[k].n >= 5 && !(words[k].p[0] >= '0' && words[k].p[0] <= '9') && left_the_source(st, words[k]))
+            return true;
+    return false;
+}
+
 /* A test of something that the change takes out of the source goes with it. */
 static bool subject_removed(const struct rules_state *st, const struct file_view *v, const struct test_case *t)
 {
-    struct span words[64];
-    for (size_t i = t->first + 1; i < t->end; i++) {
-        size_t n = words_of(v->old.items[i].text, words, COUNT_OF(words));
-        for (size_t k = 0; k < n; k++)
-            if (words[k].n >= 5 && !(words[k].p[0] >= '0' && words[k].p[0] <= '9') && left_the_source(st, words[k]))
-                return true;
-    }
+    for (size_t i = t->first + 1; i < t->end; i++)
+        if (names_the_gone(st, v->old.items[i].text))
+            return true;
     return false;
 }
 
@@ -84,10 +94,61 @@ static bool body_survives(const struct file_view *v, const struct test_case *t)
     return all && kept * 2 > all;
 }
 
+static bool stands_in(const struct text_lines *l, size_t from, size_t end, struct span text)
+{
+    for (size_t i = from; i < end; i++)
+        if (span_eq(span_trim(l->items[i].text), text))
+            return true;
+    return false;
+}
+
+/* Do the old test's lines, each of its checks among them, stand in other tests of the change as it is now? Then nothing is lost. */
+static bool covered_elsewhere(const struct rules_state *st, const struct file_view *v, const struct test_case *t)
+{
+    size_t all = 0, kept = 0, lines = 0;
+    for (size_t i = 0; i < st->nviews; i++)
+        lines += st->views[i].new.n;
+    if (lines > COVER_LINES || !t->asserts)
+        return false;
+    for (size_t x = t->first + 1; x < t->end; x++) {
+        struct span s = span_trim(v->old.items[x].text);
+        if (s.n < 4 || is_comment(v->lang, s))
+            continue;
+        bool found = false;
+        for (size_t i = 0; i < st->nviews && !found; i++) {
+            const struct file_view *o = &st->views[i];
+            for (size_t k = 0; k < o->new_tests.n && !found; k++)
+                found = stands_in(&o->new, o->new_tests.items[k].first, o->new_tests.items[k].end, s);
+        }
+        if (!found && is_check(v->lang, &v->old, x))
+            return false;
+        all++;
+        kept += found;
+    }
+    return all && kept * 10 >= all * 9;
+}
+
+/* Source code that went without other code in its place: what its tests tested is not there any more. */
+static bool source_shrinks(const struct rules_state *st)
+{
+    size_t gone = 0, came = 0;
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (v->class != PATH_SOURCE || !v->lang)
+            continue;
+        for (size_t k = 0; k < v->old.n; k++)
+            gone += v->old.items[k].changed && span_trim(v->old.items[k].text).n > 1;
+        for (size_t k = 0; k < v->new.n; k++)
+            came += v->new.items[k].changed && span_trim(v->new.items[k].text).n > 1;
+    }
+    return gone >= came + SHRINKS_LINES;
+}
+
 void check_test_deleted(struct rules_state *st)
 {
     size_t before = 0, after = 0, asserts_before, asserts_after;
     enum finding_severity severity = st->severity;
+    bool shrinks = source_shrinks(st);
     count_assertions(st, &asserts_before, &asserts_after);
     for (size_t i = 0; i < st->nviews; i++) {
         before += st->views[i].old_tests.n;
@@ -110,44 +171,22 @@ void check_test_deleted(struct rules_state *st)
                 continue;
             if (body_survives(v, t) && v->new_tests.n >= v->old_tests.n)
                 continue; /* renamed */
+            if (covered_elsewhere(st, v, t))
+                continue; /* moved under another name, or it was there twice */
             /* Tests written anew, that check as much, in place of others are a rewrite, not a deletion. */
             if (after >= before && (asserts_after >= asserts_before || (after > before && asserts_after * 10 >= asserts_before * 9)) && (f->kind != RULE_FILE_DELETED || after > before))
                 continue;
-            st->severity = subject_removed(st, v, t) ? FINDING_NOTE : severity;
+            st->severity = shrinks || subject_removed(st, v, t) ? FINDING_NOTE : severity;
             rule_fire(st, v, NULL, t->first < v->new.n ? t->first + 1 : 0, "test '%.*s' was deleted", (int)t->name.n, t->name.p);
             st->severity = severity;
         }
     }
 }
 
-void check_test_emptied(struct rules_state *st)
+static bool checks_something(const struct lang *l, const struct text_lines *lines, size_t at)
 {
-    for (size_t i = 0; i < st->nviews; i++) {
-        const struct file_view *v = &st->views[i];
-        for (size_t k = 0; k < v->old_tests.n; k++) {
-            const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
-            if (!n)
-                continue;
-            size_t had = o->asserts - o->trivial, has = n->asserts - n->trivial;
-            if (had && !has)
-                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' no longer checks anything", (int)n->name.n, n->name.p);
-            else if (!had && o->code && !n->code && !n->asserts)
-                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' was emptied", (int)n->name.n, n->name.p);
-        }
-        /* a new test that checks nothing, in a change that took checks away or brought the only tests */
-        for (size_t k = 0; k < v->new_tests.n; k++) {
-            const struct test_case *n = &v->new_tests.items[k];
-            if (!tests_by_name(&v->old_tests, n->name) && n->asserts && n->asserts == n->trivial)
-                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' only checks what is always true", (int)n->name.n, n->name.p);
-        }
-        if (v->file->kind == RULE_FILE_MODIFIED && v->class == PATH_TEST && v->old_tests.n && v->new.n <= 1 && v->file->new_text.n < 4)
-            rule_fire(st, v, NULL, 0, "a test file was emptied");
-    }
-}
-
-static bool checks_something(const struct lang *l, const struct regex *assertion, struct span s)
-{
-    return !is_comment(l, s) && regex_match(assertion, s, 0, NULL) && !regex_match(lang_regex(l->trivial), s, 0, NULL) && !is_tautology(s);
+    struct span s = lines->items[at].text;
+    return is_check(l, lines, at) && !regex_match(lang_regex(l->trivial), s, 0, NULL) && !is_tautology(s);
 }
 
 /* Tests of this name, and their assertions together: names repeat in different groups. */
@@ -166,16 +205,88 @@ static size_t sum_of(const struct test_cases *t, struct span name, size_t *asser
 /* Assertions outside of named tests: in helpers, fixtures, classes that others inherit. */
 static size_t outside(const struct file_view *v, const struct text_lines *l, const struct test_cases *t)
 {
-    const struct regex *a = lang_regex(v->lang->assertion);
     size_t n = 0;
     for (size_t i = 0; i < l->n; i++) {
         bool in = false;
         for (size_t k = 0; k < t->n && !in; k++)
             in = i >= t->items[k].first && i < t->items[k].end;
         struct span s = span_trim(l->items[i].text);
-        n += !in && s.n && !is_comment(v->lang, s) && !span_starts(s, "import") && !span_starts(s, "from ") && !span_starts(s, "use ") && regex_match(a, s, 0, NULL);
+        n += !in && s.n && !span_starts(s, "import") && !span_starts(s, "from ") && !span_starts(s, "use ") && is_check(v->lang, l, i);
     }
     return n;
+}
+
+void check_test_emptied(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; k < v->old_tests.n; k++) {
+            const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
+            if (!n)
+                continue;
+            size_t had = o->asserts - o->trivial, has = n->asserts - n->trivial;
+            if (had && !has) {
+                enum finding_severity severity = st->severity;
+                if (v->lang && outside(v, &v->new, &v->new_tests) > outside(v, &v->old, &v->old_tests))
+                    st->severity = FINDING_NOTE; /* a helper checks now */
+                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' no longer checks anything", (int)n->name.n, n->name.p);
+                st->severity = severity;
+            }
+            else if (!had && o->code && !n->code && !n->asserts)
+                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' was emptied", (int)n->name.n, n->name.p);
+        }
+        /* a new test that checks nothing, in a change that took checks away or brought the only tests */
+        for (size_t k = 0; k < v->new_tests.n; k++) {
+            const struct test_case *n = &v->new_tests.items[k];
+            if (!tests_by_name(&v->old_tests, n->name) && n->asserts && n->asserts == n->trivial)
+                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' only checks what is always true", (int)n->name.n, n->name.p);
+        }
+        if (v->file->kind == RULE_FILE_MODIFIED && v->class == PATH_TEST && v->old_tests.n && v->new.n <= 1 && v->file->new_text.n < 4)
+            rule_fire(st, v, NULL, 0, "a test file was emptied");
+    }
+}
+
+/* What an edit did to a test: checks that went, checks and other code that came. */
+struct edit {
+    size_t checks_gone, checks_came, code_came;
+    bool subject_gone; /* all that was checked by what went is gone from the source too */
+};
+
+static struct edit edit_of(const struct rules_state *st, const struct file_view *v, size_t from, size_t end, size_t nfrom, size_t nend)
+{
+    struct edit d = { .subject_gone = true };
+    for (size_t x = from; x < end; x++) {
+        struct span s = span_trim(v->old.items[x].text);
+        if (!v->old.items[x].changed || !checks_something(v->lang, &v->old, x) || stands_in(&v->new, nfrom, nend, s))
+            continue; /* what stood there twice and still does checks as much */
+        d.checks_gone++;
+        d.subject_gone &= names_the_gone(st, s);
+    }
+    for (size_t y = nfrom; y < nend; y++) {
+        struct span s = span_trim(v->new.items[y].text);
+        if (!v->new.items[y].changed || s.n < 4 || is_comment(v->lang, s))
+            continue;
+        if (checks_something(v->lang, &v->new, y))
+            d.checks_came++;
+        else
+            d.code_came += !is_check(v->lang, &v->new, y);
+    }
+    return d;
+}
+
+/*
+ * Checks that went with nothing in their place are asked about; where the lines around them were rewritten (a helper,
+ * a loop, one comparison of the whole) or their subject went too, it is said and no more.
+ */
+static void fewer(struct rules_state *st, const struct file_view *v, const struct edit *d, size_t line, const char *what, size_t has, size_t had)
+{
+    enum finding_severity severity = st->severity;
+    if (!d->checks_gone)
+        return;
+    if (d->subject_gone || d->checks_came * 3 + d->code_came >= d->checks_gone || (d->checks_came && (had - has) * 10 <= had))
+        st->severity = FINDING_NOTE;
+    rule_fire(st, v, NULL, line, "%s %zu check%s where there were %zu", what, has, has == 1 ? "" : "s", had);
+    st->severity = severity;
 }
 
 void check_asserts_fall(struct rules_state *st)
@@ -193,8 +304,12 @@ void check_asserts_fall(struct rules_state *st)
             if (!first || ho != hn)
                 continue; /* several of one name, of which some went: test-deleted's affair */
             /* A loop or a table in place of repeated lines adds code; then fewer assertions may check as much. */
-            if (has < had && n->code <= o->code + 1)
-                rule_fire(st, v, NULL, n->first + 1, "test '%.*s' has %zu assertions where it had %zu", (int)n->name.n, n->name.p, has, had);
+            if (has < had && n->code <= o->code + 1) {
+                struct edit d = edit_of(st, v, o->first, o->end, n->first, n->end);
+                AUTO(buf) struct buf what = BUF_INIT(2000);
+                buf_addf(&what, "test '%.*s' has", (int)n->name.n, n->name.p);
+                fewer(st, v, &d, n->first + 1, buf_str(&what), has, had);
+            }
         }
         /* helpers: assertions of a test file that stand outside its tests */
         if (v->class == PATH_TEST && v->old_tests.n && v->new_tests.n && v->file->kind == RULE_FILE_MODIFIED) {
@@ -206,19 +321,17 @@ void check_asserts_fall(struct rules_state *st)
             st->severity = severity;
         }
         /* scripts and suites without named tests: the file's assertions altogether */
-        const struct regex *a = v->lang ? lang_regex(v->lang->assertion) : NULL;
-        if (v->class != PATH_TEST || !a || v->old_tests.n || v->new_tests.n || v->file->kind != RULE_FILE_MODIFIED)
+        if (v->class != PATH_TEST || !v->lang || v->old_tests.n || v->new_tests.n || v->file->kind != RULE_FILE_MODIFIED)
             continue;
-        size_t had = 0, has = 0, gone = 0;
-        for (size_t k = 0; k < v->old.n; k++) {
-            bool is = checks_something(v->lang, a, v->old.items[k].text);
-            had += is;
-            gone += is && v->old.items[k].changed;
-        }
+        size_t had = 0, has = 0;
+        for (size_t k = 0; k < v->old.n; k++)
+            had += checks_something(v->lang, &v->old, k);
         for (size_t k = 0; k < v->new.n; k++)
-            has += checks_something(v->lang, a, v->new.items[k].text);
-        if (has < had && gone)
-            rule_fire(st, v, NULL, 0, "%zu checks where there were %zu", has, had);
+            has += checks_something(v->lang, &v->new, k);
+        if (has < had) {
+            struct edit d = edit_of(st, v, 0, v->old.n, 0, v->new.n);
+            fewer(st, v, &d, 0, "the file has", has, had);
+        }
     }
 }
 
@@ -289,6 +402,10 @@ static void each_pair(struct rules_state *st, pair_fn fn)
 
 static void weakened(struct rules_state *st, const struct file_view *v, const struct test_case *n, struct span old, struct span new, size_t at)
 {
+    static const char null_value[] = "\\b(?:null|nil|None|NULL|nullptr|undefined)\\b";
+    static const char null_check[] = "(?i)\\bis_?null|is_?none|be_?null|assert_?null|is_?nil|be_?nil|==\\s*(?:null|nil|none)|\\bis none\\b|tobeundefined|_null\\b";
+    if (regex_match(lang_regex(null_value), old, 0, NULL) && regex_match(lang_regex(null_check), new, 0, NULL) && span_find(new, SPAN("ot")) < 0)
+        return; /* "is null" says as much as "equals null" */
     int was = strength(v->lang, old), is = strength(v->lang, new);
     if (is < was && (is == 0 || new.n < old.n || regex_match(lang_regex(v->lang->weak), new, 0, NULL)))
         rule_fire(st, v, NULL, at + 1, "test '%.*s': a weaker check in place of: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
@@ -299,8 +416,7 @@ void check_assert_weakened(struct rules_state *st)
     each_pair(st, weakened);
 }
 
-/* The text with literals (numbers, quoted strings, true/false/None) taken out. */
-static void without_literals(struct span s, struct buf *out)
+void without_literals(struct span s, struct buf *out)
 {
     for (size_t i = 0; i < s.n;) {
         char c = s.p[i];

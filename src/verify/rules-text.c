@@ -280,6 +280,30 @@ static bool preceded_by_marker(const struct lang *lang, const struct text_lines 
     return false;
 }
 
+/* How a hand-written check says that it failed. */
+#define FAILING "\\breturn\\s+(?:-?[1-9]|false|EXIT_FAILURE)|\\bexit\\s*\\(?\\s*(?:[1-9]|EXIT_FAILURE)|\\babort\\s*\\(|\\b\\w*(?:fail|err|bad)\\w*\\s*(?:\\+\\+|\\+?=|\\()|\\+\\+\\s*\\w*(?:fail|err)|" \
+    "\\bgoto\\s+\\w*(?:fail|err)|\\braise\\b|\\bthrow\\b|\\bpanic\\b|\\bdie\\b"
+
+bool is_check(const struct lang *lang, const struct text_lines *l, size_t at)
+{
+    struct span s = span_trim(l->items[at].text);
+    if (!s.n || is_comment(lang, s))
+        return false;
+    if (regex_match(lang_regex(lang->assertion), s, 0, NULL))
+        return true;
+    if (!span_starts(s, "if ") && !span_starts(s, "if(") && !span_starts(s, "} else if"))
+        return false;
+    static const char failing[] = FAILING;
+    const struct regex *f = lang_regex(failing);
+    for (size_t i = at; i < l->n && i <= at + 3; i++) {
+        if (i > at && indent_width(l->items[i].text) <= indent_width(l->items[at].text) && !span_eqs(span_trim(l->items[i].text), "{"))
+            return false;
+        if (regex_match(f, l->items[i].text, 0, NULL))
+            return true;
+    }
+    return false;
+}
+
 void tests_find(struct file_view *v, const struct text_lines *lines, struct test_cases *out, struct arena *arena)
 {
     const struct lang *lang = v->lang;
@@ -305,7 +329,7 @@ void tests_find(struct file_view *v, const struct text_lines *lines, struct test
             struct span s = lines->items[k].text;
             if (is_blank(s) || is_comment(lang, s))
                 continue;
-            if (regex_match(assertion, s, 0, NULL)) {
+            if (is_check(lang, lines, k)) {
                 t.asserts++;
                 t.trivial += regex_match(trivial, s, 0, NULL) || is_tautology(s);
             } else {

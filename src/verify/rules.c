@@ -26,6 +26,7 @@ static const cyaml_schema_field_t pattern_fields[] = {
                                &text_schema, 0, 20),
     TEXT("match", rule_pattern, match, 0, 2000),
     TEXT("unless", rule_pattern, unless, CYAML_FLAG_OPTIONAL, 2000),
+    TEXT("under", rule_pattern, under, CYAML_FLAG_OPTIONAL, 2000),
     CYAML_FIELD_END
 };
 static const cyaml_schema_value_t pattern_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct rule_pattern, pattern_fields) };
@@ -66,6 +67,7 @@ static struct {
 } table;
 
 static void check_added(struct rules_state *st);
+static void check_added_any(struct rules_state *st);
 static void check_removed(struct rules_state *st);
 static void check_added_to_old(struct rules_state *st);
 static void check_added_in_old_tests(struct rules_state *st);
@@ -76,7 +78,8 @@ static const struct {
     rule_check_fn run;
 } checks[] = {
     { "added-to-old", check_added_to_old },        /* the same, but not in a new file nor a new test */
-    { "added", check_added },                      /* an added line matches a pattern */
+    { "added", check_added },                      /* an added line matches a pattern, and more lines of the file do than before */
+    { "added-any", check_added_any },              /* an added line matches, whatever stood there before */
     { "removed", check_removed },                  /* a removed line matches, and fewer lines of the file do than before */
     { "added-in-old-tests", check_added_in_old_tests }, /* an added line, within a test that was there */
     { "added-where-removed", check_added_where_removed }, /* an added line in a file that lost a line of the same pattern */
@@ -86,6 +89,8 @@ static const struct {
     { "test-emptied", check_test_emptied },
     { "asserts-fall", check_asserts_fall },
     { "assert-weakened", check_assert_weakened },
+    { "comparison-loosened", check_comparison_loosened },
+    { "uncalled", check_uncalled },
     { "expectation-changed", check_expectation_changed },
     { "commented-out", check_commented_out },
     { "unreachable", check_unreachable },
@@ -127,11 +132,11 @@ static int check_row(const struct rule *r, const char *path, struct err *e)
         return err_set(e, ERR_INPUT, "%s: unknown check '%s'", path, r->check);
     for (unsigned i = 0; i < r->npatterns; i++) {
         struct regex *rx;
-        const char *both[] = { r->patterns[i].match, r->patterns[i].unless };
-        for (size_t k = 0; k < COUNT_OF(both); k++) {
-            if (!both[k])
+        const char *all[] = { r->patterns[i].match, r->patterns[i].unless, r->patterns[i].under };
+        for (size_t k = 0; k < COUNT_OF(all); k++) {
+            if (!all[k])
                 continue;
-            if (regex_compile(both[k], &rx, e) < 0)
+            if (regex_compile(all[k], &rx, e) < 0)
                 return err_wrap(e, "%s", path);
             regex_destroy(rx);
         }
@@ -318,6 +323,33 @@ static bool in_new_test(const struct file_view *v, size_t at)
     return false;
 }
 
+/* Does the nearest line above with less indentation say that this one stands under a condition that excuses it? */
+static bool is_excused(const struct rule *r, const struct file_view *v, size_t at)
+{
+    size_t own = indent_width(v->new.items[at].text), k = at;
+    while (k > 0 && (!span_trim(v->new.items[k - 1].text).n || indent_width(v->new.items[k - 1].text) >= own))
+        k--;
+    for (unsigned i = 0; k > 0 && i < r->npatterns; i++) {
+        const struct regex *under = lang_regex(r->patterns[i].under);
+        const struct regex *match = under ? lang_regex(r->patterns[i].match) : NULL;
+        if (match && regex_match(match, v->new.items[at].text, 0, NULL) && regex_match(under, v->new.items[k - 1].text, 0, NULL))
+            return true;
+    }
+    return false;
+}
+
+static void fire_line(struct rules_state *st, const struct file_view *v, size_t k)
+{
+    struct span s = span_trim(v->new.items[k].text);
+    rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
+}
+
+static bool came(const struct rules_state *st, const struct file_view *v, size_t k)
+{
+    const struct text_line *l = &v->new.items[k];
+    return l->changed && rule_matches(st->rule, v, l->text) && !is_excused(st->rule, v, k) && !moved_here(st, v, l->text);
+}
+
 static void check_added_to_old(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -331,12 +363,56 @@ static void check_added_to_old(struct rules_state *st)
         if (after <= before + own)
             continue;
         for (size_t k = 0; k < v->new.n; k++)
-            if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text) && !in_new_test(v, k) &&
-                !moved_here(st, v, v->new.items[k].text)) {
-                struct span s = span_trim(v->new.items[k].text);
-                rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
-            }
+            if (!in_new_test(v, k) && came(st, v, k))
+                fire_line(st, v, k);
     }
+}
+
+/* A list that got longer, or the same with more behind it: each word of the old line, in order, and further ones. */
+static bool extends(struct span old, struct span new)
+{
+    size_t words = 0, more = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < new.n;) {
+        size_t k = i;
+        while (k < new.n && word_char(new.p[k]))
+            k++;
+        if (k > i) {
+            struct span w = span_sub(new, i, k - i);
+            while (at < old.n && !word_char(old.p[at]))
+                at++;
+            size_t end = at;
+            while (end < old.n && word_char(old.p[end]))
+                end++;
+            if (span_eq(w, span_sub(old, at, end - at)))
+                words++, at = end;
+            else
+                more++;
+        }
+        i = k + 1;
+    }
+    while (at < old.n && !word_char(old.p[at]))
+        at++;
+    return at >= old.n && words && more;
+}
+
+/* Changed lines of the old text that match: an edit of such a line adds none. */
+static size_t lost_matches(const struct rules_state *st, const struct file_view *v)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < v->old.n; k++)
+        n += v->old.items[k].changed && rule_matches(st->rule, v, v->old.items[k].text);
+    return n;
+}
+
+static bool extends_lost(const struct rules_state *st, const struct file_view *v, struct span new)
+{
+    for (size_t k = 0; k < v->old.n; k++) {
+        struct span old = v->old.items[k].text;
+        if (v->old.items[k].changed && rule_matches(st->rule, v, old) && extends(span_trim(old), span_trim(new)))
+            return true;
+    }
+    return false;
 }
 
 static void check_added(struct rules_state *st)
@@ -345,11 +421,22 @@ static void check_added(struct rules_state *st)
         const struct file_view *v = &st->views[i];
         if (!rule_applies(st->rule, v))
             continue;
+        size_t lost = lost_matches(st, v), added = 0;
         for (size_t k = 0; k < v->new.n; k++)
-            if (v->new.items[k].changed && rule_matches(st->rule, v, v->new.items[k].text) && !moved_here(st, v, v->new.items[k].text)) {
-                struct span s = span_trim(v->new.items[k].text);
-                rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
-            }
+            added += came(st, v, k);
+        for (size_t k = 0; added && k < v->new.n; k++)
+            if (came(st, v, k) && (added > lost || extends_lost(st, v, v->new.items[k].text)))
+                fire_line(st, v, k);
+    }
+}
+
+static void check_added_any(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; rule_applies(st->rule, v) && k < v->new.n; k++)
+            if (came(st, v, k))
+                fire_line(st, v, k);
     }
 }
 
