@@ -241,7 +241,7 @@ static void show_findings(struct cli *cli, const struct verdict *v)
 
 static void show(struct cli *cli, const struct verdict *v)
 {
-    static const char *const colors[] = { [VERIFY_VERIFIED] = "green", [VERIFY_RED] = "red", [VERIFY_UNVERIFIED] = "yellow" };
+    static const char *const colors[] = { [VERIFY_VERIFIED] = "green", [VERIFY_RED] = "red", [VERIFY_UNVERIFIED] = "yellow", [VERIFY_CLEAN] = "green" };
     if (!cli->quiet)
         show_findings(cli, v);
     cli_outf(cli, "%s%s%s", cli_style(cli, colors[v->state]), verify_state_name(v->state), cli_style(cli, "reset"));
@@ -308,6 +308,8 @@ static int verify_job(struct job *j, struct err *e)
     j->workspace = TAKE(start);
     AUTO(ptr) char *sarif = cli_string(cli, "sarif") && strcmp(cli_string(cli, "sarif"), "-") != 0 ? path_join(j->workspace, cli_string(cli, "sarif")) : NULL;
     AUTO(ptr) char *junit = cli_string(cli, "junit") && strcmp(cli_string(cli, "junit"), "-") != 0 ? path_join(j->workspace, cli_string(cli, "junit")) : NULL;
+    if (cli_flag(cli, "rules-only") && cli_flag(cli, "no-rules"))
+        return err_set(e, ERR_USAGE, "--rules-only and --no-rules leave nothing to do");
     if (open_change(j, e) < 0 || find_gates(j, e) < 0 || fill_sandbox(j, e) < 0)
         return -(int)e->kind;
     if (cli_flag(cli, "rules-only"))
@@ -331,6 +333,7 @@ static int verify_job(struct job *j, struct err *e)
         .base_key = base_key(j),
         .depth = cli_flag(cli, "quick") ? VERIFY_AFFECTED : VERIFY_FULL,
         .no_rules = cli_flag(cli, "no-rules"),
+        .rules_only = cli_flag(cli, "rules-only"),
         /* without a change there is nothing to excuse a failure with */
         .no_baseline = cli_flag(cli, "no-baseline") || !j->commits.nfiles,
         .on_gate = show_gate,

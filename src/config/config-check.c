@@ -223,12 +223,8 @@ int config_project_may(const struct config_key *k, const struct yaml_node *n, co
 
 /* --- the whole --- */
 
-static bool is_stop(const struct yaml_node *root, const char *name)
+static bool is_endpoint(const struct yaml_node *root, const char *name)
 {
-    static const char *const built_in[] = { "local-small", "local-large", "local", "hosted", "person" };
-    for (size_t i = 0; i < COUNT_OF(built_in); i++)
-        if (strcmp(name, built_in[i]) == 0)
-            return true;
     const struct yaml_node *endpoints = yaml_get(root, "endpoints");
     for (const struct yaml_node *n = endpoints ? endpoints->child : NULL; n; n = n->next) {
         const struct yaml_node *own = yaml_get(n, "name");
@@ -236,6 +232,15 @@ static bool is_stop(const struct yaml_node *root, const char *name)
             return true;
     }
     return false;
+}
+
+static bool is_stop(const struct yaml_node *root, const char *name)
+{
+    static const char *const built_in[] = { "local-small", "local-large", "local", "hosted", "person" };
+    for (size_t i = 0; i < COUNT_OF(built_in); i++)
+        if (strcmp(name, built_in[i]) == 0)
+            return true;
+    return is_endpoint(root, name);
 }
 
 static int check_chains(const struct yaml_node *root, const struct yaml_node *policy, struct err *e)
@@ -249,6 +254,20 @@ static int check_chains(const struct yaml_node *root, const struct yaml_node *po
                 err_hint(e, "name one under `endpoints`, or use local-small, local-large, local, hosted, person");
                 return -(int)e->kind;
             }
+    }
+    return 0;
+}
+
+static int check_second(const struct yaml_node *root, const struct yaml_node *policy, struct err *e)
+{
+    const struct yaml_node *rows = yaml_get(policy, "second_model");
+    for (const struct yaml_node *r = rows ? rows->child : NULL; r; r = r->next) {
+        const struct yaml_node *name = yaml_get(r, "endpoint");
+        if (name && name->text && !is_endpoint(root, name->text)) {
+            yaml_fail(e, name, "policy.second_model", "there is no endpoint '%s'", name->text);
+            err_hint(e, "name one under `endpoints`");
+            return -(int)e->kind;
+        }
     }
     return 0;
 }
@@ -329,7 +348,7 @@ static int check_locked(const struct yaml_node *root, struct err *e)
 int config_check_whole(const struct yaml_node *root, struct err *e)
 {
     const struct yaml_node *policy = yaml_get(root, "policy");
-    if (policy && (check_chains(root, policy, e) < 0 || check_hours(policy, e) < 0))
+    if (policy && (check_chains(root, policy, e) < 0 || check_second(root, policy, e) < 0 || check_hours(policy, e) < 0))
         return -(int)e->kind;
     if (check_endpoints(root, e) < 0)
         return -(int)e->kind;

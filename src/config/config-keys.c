@@ -54,6 +54,15 @@ static const cyaml_schema_field_t chain_fields[] = {
 };
 static const cyaml_schema_value_t chain_value = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_chain, chain_fields) };
 
+static const cyaml_schema_field_t second_fields[] = {
+    NEEDED("class", config_second, task_class),
+    NEEDED("endpoint", config_second, endpoint),
+    TEXT("cost", config_second, cost),
+    TEXT("weight", config_second, weight),
+    CYAML_FIELD_END
+};
+static const cyaml_schema_value_t second_value = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_second, second_fields) };
+
 static const cyaml_schema_field_t budget_fields[] = {
     INT("usd", config_budget, micro_usd),
     INT("tokens", config_budget, tokens),
@@ -82,6 +91,7 @@ static const cyaml_schema_field_t policy_fields[] = {
     LIST("hosted_classes", config_policy, hosted_classes, nhosted_classes),
     LIST("protected_paths", config_policy, protected_paths, nprotected_paths),
     ITEMS("chains", config_policy, chains, nchains, chain_value),
+    ITEMS("second_model", config_policy, second_model, nsecond_model, second_value),
     /* the members of an unnamed struct: offsets are of config_policy, so the mapping starts at 0 */
     { .key = "budgets", .value = { .type = CYAML_MAPPING, .flags = OPT, .data_size = sizeof(struct config_policy),
                                    .mapping = { .fields = budgets_fields } }, .data_offset = 0 },
@@ -222,6 +232,11 @@ const struct config_key config_keys[] = {
     { "policy.chains", KEY_ITEMS, TRUST_USER, .doc = "where a task goes, and where next when that fails, by class" },
     { "policy.chains[].class", KEY_NAME, TRUST_USER, .doc = CLASSES_DOC ", or `default`" },
     { "policy.chains[].stops", KEY_LIST, TRUST_USER, .doc = "endpoint names, or local-small, local-large, local, hosted, person" },
+    { "policy.second_model", KEY_ITEMS, TRUST_USER, .doc = "another endpoint that reads a change when the gates have nothing against it; the first row that fits" },
+    { "policy.second_model[].class", KEY_NAME, TRUST_USER, .doc = CLASSES_DOC ", or `default`" },
+    { "policy.second_model[].endpoint", KEY_NAME, TRUST_USER, .doc = "a name under `endpoints`; a hosted one gets the change through the privacy guard" },
+    { "policy.second_model[].cost", KEY_CHOICE, TRUST_USER, .choices = "low|medium|high", .doc = "only from this failure cost on; low when not given" },
+    { "policy.second_model[].weight", KEY_CHOICE, TRUST_USER, .choices = "note|person|block", .doc = "most that its findings weigh: they inform (note, when not given), ask for a person, or block" },
     { "policy.budgets.task.usd", KEY_USD, TRUST_TIGHTEN, .zero_unlimited = true, .max = MANY, .fallback = "1.00", .doc = "US dollars that one task may cost; 0: no limit" },
     { "policy.budgets.task.tokens", KEY_INT, TRUST_TIGHTEN, .zero_unlimited = true, .max = MANY, .fallback = "0", .doc = "tokens that one task may use; 0: no limit" },
     { "policy.budgets.task.time", KEY_DURATION, TRUST_TIGHTEN, .zero_unlimited = true, .max = 30 * DAY_MS, .fallback = "1h", .doc = "time that one task may take, over all attempts" },

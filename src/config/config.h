@@ -66,6 +66,13 @@ struct config_hours {         /* policy.hours: hosted endpoints may be used only
     const char *from, *to;    /* "08:00", local time */
 };
 
+struct config_second {        /* policy.second_model: who else reads a change */
+    const char *task_class;   /* "class:", or "default" */
+    const char *endpoint;     /* a name under endpoints */
+    const char *cost;         /* from this failure cost on: low, medium, high; NULL: low */
+    const char *weight;       /* most that its findings weigh: note, person, block; NULL: note */
+};
+
 enum config_approve { CONFIG_APPROVE_UNSET, CONFIG_APPROVE_ASK, CONFIG_APPROVE_AUTO, CONFIG_APPROVE_NEVER };
 enum config_guard_action { CONFIG_GUARD_BLOCK, CONFIG_GUARD_REDACT, CONFIG_GUARD_ASK };
 
@@ -76,6 +83,7 @@ struct config_policy {
     const char **hosted_classes; size_t nhosted_classes;     /* classes allowed to go to hosted endpoints; "all" */
     const char **protected_paths; size_t nprotected_paths;   /* globs: a change there needs a person */
     struct config_chain *chains; size_t nchains;
+    struct config_second *second_model; size_t nsecond_model;
     struct { struct config_budget task, day, user; } budgets;
     struct config_hours *hours; size_t nhours;
     int64_t max_ttft_ms;         /* an endpoint expected to be slower is skipped; 0: no target */

@@ -23,7 +23,7 @@ static const struct event_type event_types[] = {
     { "approval", true }, { "apply", true }, { "error", true }, { "result", true },
     /* internal: docs/design/journal.md */
     { "attempt", true }, { "change", true }, { "decision", true }, { "edited", true }, { "prompt", false },
-    { "reply", false }, { "review", true }, { "sent", true }, { "told", true }, { "undo", true },
+    { "reply", false }, { "review", true }, { "second", true }, { "sent", true }, { "told", true }, { "undo", true },
     { "user", true }, { "verdict", true },
 };
 

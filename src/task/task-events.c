@@ -114,6 +114,24 @@ int event_finding(struct task *t, const struct finding *f, struct err *e)
     return rc;
 }
 
+int event_second(struct task *t, const struct config_second *row, const struct second_use *use, int64_t duration_ms, const char *problem,
+                 size_t findings, struct err *e)
+{
+    struct buf b = BUF_INIT(1 << 16);
+    add_text(&b, "endpoint", row->endpoint);
+    add_text(&b, "model", t->second ? t->second->model : NULL);
+    add_text(&b, "class", t->task_class);
+    add_text(&b, "failure_cost", failure_cost_name(t->class.cost));
+    add_text(&b, "weight", row->weight ? row->weight : "note");
+    add_int(&b, "findings", problem ? 0 : (int64_t)findings);
+    add_int(&b, "prompt_tokens", use->prompt_tokens > 0 ? use->prompt_tokens : 0);
+    add_int(&b, "completion_tokens", use->completion_tokens > 0 ? use->completion_tokens : 0);
+    add_int(&b, "duration_ms", duration_ms);
+    if (problem)
+        add_text(&b, "problem", problem);
+    return append(t, "second", &b, e);
+}
+
 int event_escalate(struct task *t, const char *from, const char *to, const char *cause, const char *reason, struct err *e)
 {
     struct buf b = BUF_INIT(1 << 20);

@@ -13,6 +13,16 @@
 
 #define GUARD_ARENA_BYTES ((size_t)64 << 20)
 
+void task_see(struct task *t, const char *path)
+{
+    for (size_t i = 0; path && i < t->nseen; i++)
+        if (strcmp(t->seen[i], path) == 0)
+            return;
+    const char *copy = path ? arena_strdup(&t->arena, path) : NULL;
+    if (copy && array_grow((void *)&t->seen, &t->seen_cap, t->nseen, 1, sizeof *t->seen))
+        t->seen[t->nseen++] = copy;
+}
+
 int task_seen(void *ctx, const struct journal_event *ev)
 {
     struct task *t = ctx;
@@ -21,15 +31,7 @@ int task_seen(void *ctx, const struct journal_event *ev)
     if (strcmp(ev->type, "tool_call") != 0 || strcmp(ev->session, t->session) != 0 || json_parse(ev->members, BIND_TOLERANT, &m, &ignored) < 0)
         return 0;
     task_give_way(t); /* a command may be about to start */
-    const char *path = json_string_value(json_object_get(json_object_get(m, "args"), "path"));
-    for (size_t i = 0; path && i < t->nseen; i++)
-        if (strcmp(t->seen[i], path) == 0)
-            path = NULL;
-    if (path && array_grow((void *)&t->seen, &t->seen_cap, t->nseen, 1, sizeof *t->seen)) {
-        const char *copy = arena_strdup(&t->arena, path);
-        if (copy)
-            t->seen[t->nseen++] = copy;
-    }
+    task_see(t, json_string_value(json_object_get(json_object_get(m, "args"), "path")));
     json_decref(m);
     return 0;
 }

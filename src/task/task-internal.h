@@ -20,6 +20,7 @@
 #include "route/route.h"
 #include "sandbox/sandbox.h"
 #include "task/task.h"
+#include "verify/second.h"
 #include "verify/verify.h"
 #include "workspace/apply.h"
 #include "workspace/change.h"
@@ -42,6 +43,7 @@ struct task {
     struct endpoints *endpoints; /* local ones, as discovered */
     struct endpoints *engine;    /* the embedded one, once it runs */
     struct endpoint *hosted;     /* made when the route chose it */
+    struct endpoint *second;     /* policy.second_model's, once it was asked */
     struct route_candidate *candidates;
     struct endpoint **candidate_endpoints; /* parallel; NULL: configured or embedded, opened when chosen */
     struct breaker *breakers;    /* parallel */
@@ -91,6 +93,8 @@ int event_task(struct task *t, struct span text, struct err *e) WARN_UNUSED;
 int event_route(struct task *t, struct err *e) WARN_UNUSED;
 int event_gate(struct task *t, const struct gate_result *r, struct err *e) WARN_UNUSED;
 int event_finding(struct task *t, const struct finding *f, struct err *e) WARN_UNUSED;
+int event_second(struct task *t, const struct config_second *row, const struct second_use *use, int64_t duration_ms, const char *problem,
+                 size_t findings, struct err *e) WARN_UNUSED;
 int event_escalate(struct task *t, const char *from, const char *to, const char *cause, const char *reason, struct err *e) WARN_UNUSED;
 int event_approval(struct task *t, const char *what, const char *decision, const char *by, struct err *e) WARN_UNUSED;
 int event_apply(struct task *t, const struct apply_result *r, struct err *e) WARN_UNUSED;
@@ -128,6 +132,8 @@ void task_health(struct task *t, bool good, int64_t retry_after_ms);
 int task_guard(struct task *t, struct endpoint *ep, struct err *e) WARN_UNUSED;
 int task_permit(struct task *t, struct err *e) WARN_UNUSED;
 int task_seen(void *ctx, const struct journal_event *ev);
+/* Content of this path may be among what is sent from now on. */
+void task_see(struct task *t, const char *path);
 
 /* task-turns.c: turns with other runs at this endpoint; around gates (which may wait); what the sandbox may take now. */
 int task_turns(struct task *t, struct endpoint *ep, struct err *e) WARN_UNUSED;
@@ -145,6 +151,9 @@ int task_read_change(struct task *t, struct err *e) WARN_UNUSED;
 /* Gates and rules over it, into t->verdict. */
 int task_verify(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
 void task_drop_change(struct task *t);
+
+/* task-second.c: another model reads the verified change, where policy asks for one; its findings join t->verdict. */
+int task_second(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
 
 /* task-apply.c: who approves, and what is carried in. Fills status, exit, applied, conflicts. */
 int task_apply_now(struct task *t, struct task_result *r, struct err *e) WARN_UNUSED;

@@ -7,7 +7,7 @@
 #include "journal/members.h"
 #include "route/candidate.h"
 
-/* One step of the journal. Hosted ones cost money and count against the day; the task's own count wherever they ran. */
+/* One step of the journal, or what a second model used. Hosted ones cost money and count against the day; the task's own count wherever they ran. */
 struct used {
     struct span endpoint;
     int64_t prompt, completion, duration_ms;
@@ -60,7 +60,7 @@ static int on_fact(void *ctx, const struct journal_event *ev)
     bool own = strcmp(ev->session, x->t->session) == 0;
     if (own && strcmp(ev->type, "task") == 0)
         x->out->task = (struct config_budget){ 0 }; /* the next task of a conversation begins anew */
-    if (strcmp(ev->type, "step") != 0)
+    if (strcmp(ev->type, "step") != 0 && strcmp(ev->type, "second") != 0)
         return 0;
     struct used u = used_by(ev->members);
     const struct config_endpoint *hosted = hosted_of(x->t, u.endpoint);

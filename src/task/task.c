@@ -167,6 +167,7 @@ void task_close(struct task *t)
     endpoints_destroy(t->endpoints);
     endpoints_destroy(t->engine);
     endpoint_destroy(t->hosted);
+    endpoint_destroy(t->second);
     if (t->class_loader.running)
         (void)pthread_join(t->class_loader.thread, NULL);
     classes_destroy(t->class_loader.classes);
@@ -385,6 +386,8 @@ static int rounds(struct task *t, struct span text, struct cancel *cancel, struc
             return -(int)e->kind;
         task_stage(t, "checking the change");
         r = task_verify(t, text, cancel, e);
+        if (r == 0)
+            r = task_second(t, text, cancel, e);
         if (r < 0)
             return r;
         if (t->verdict.state != VERIFY_RED || t->last.status != ATTEMPT_FINISHED || left-- <= 0)

@@ -102,6 +102,8 @@ bool word_char(char c);
 bool is_tautology(struct span line); /* f(1) == f(1), assertEqual(x, x) */
 /* An assertion, or an `if` whose next words end the test program: "if (add(1, 2) != 3) return 1;". */
 bool is_check(const struct lang *lang, const struct text_lines *l, size_t at);
+/* The line with those that go on with it: to the closing bracket, and what is called on it (".isEqualTo(3)"). */
+void statement_at(const struct text_lines *l, size_t at, struct buf *out);
 /* The text with literals (numbers, quoted strings, true/false/None) as '#' and without blanks. */
 void without_literals(struct span s, struct buf *out);
 

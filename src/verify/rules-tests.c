@@ -144,6 +144,14 @@ static bool source_shrinks(const struct rules_state *st)
     return gone >= came + SHRINKS_LINES;
 }
 
+static bool makes_checks(const struct file_view *v, const struct text_lines *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (is_check(v->lang, l, i))
+            return true;
+    return false;
+}
+
 void check_test_deleted(struct rules_state *st)
 {
     size_t before = 0, after = 0, asserts_before, asserts_after;
@@ -157,7 +165,7 @@ void check_test_deleted(struct rules_state *st)
     for (size_t i = 0; i < st->nviews; i++) {
         const struct file_view *v = &st->views[i];
         const struct rule_file *f = v->file;
-        if (f->kind == RULE_FILE_DELETED && v->class == PATH_TEST && !v->old_tests.n && v->lang && f->old_text.n) {
+        if (f->kind == RULE_FILE_DELETED && v->class == PATH_TEST && !v->old_tests.n && v->lang && makes_checks(v, &v->old)) {
             rule_fire(st, v, NULL, 0, "a test file was deleted");
             continue;
         }
@@ -216,6 +224,13 @@ static size_t outside(const struct file_view *v, const struct text_lines *l, con
     return n;
 }
 
+static bool tests_were_lost(const struct rules_state *st)
+{
+    size_t before, after;
+    count_assertions(st, &before, &after);
+    return after < before;
+}
+
 void check_test_emptied(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -238,8 +253,13 @@ void check_test_emptied(struct rules_state *st)
         /* a new test that checks nothing, in a change that took checks away or brought the only tests */
         for (size_t k = 0; k < v->new_tests.n; k++) {
             const struct test_case *n = &v->new_tests.items[k];
-            if (!tests_by_name(&v->old_tests, n->name) && n->asserts && n->asserts == n->trivial)
+            if (!tests_by_name(&v->old_tests, n->name) && n->asserts && n->asserts == n->trivial) {
+                enum finding_severity severity = st->severity;
+                if (v->file->kind == RULE_FILE_ADDED && !tests_were_lost(st))
+                    st->severity = FINDING_NOTE; /* a stand-in for tests to come, in place of nothing */
                 rule_fire(st, v, NULL, n->first + 1, "test '%.*s' only checks what is always true", (int)n->name.n, n->name.p);
+                st->severity = severity;
+            }
         }
         if (v->file->kind == RULE_FILE_MODIFIED && v->class == PATH_TEST && v->old_tests.n && v->new.n <= 1 && v->file->new_text.n < 4)
             rule_fire(st, v, NULL, 0, "a test file was emptied");
@@ -249,6 +269,7 @@ void check_test_emptied(struct rules_state *st)
 /* What an edit did to a test: checks that went, checks and other code that came. */
 struct edit {
     size_t checks_gone, checks_came, code_came;
+    bool loop_came;    /* one check for many */
     bool subject_gone; /* all that was checked by what went is gone from the source too */
 };
 
@@ -270,6 +291,8 @@ static struct edit edit_of(const struct rules_state *st, const struct file_view 
             d.checks_came++;
         else
             d.code_came += !is_check(v->lang, &v->new, y);
+        static const char loop[] = "^for\\b|^while\\b|\\bforEach\\b|\\.each\\b|parametrize|subTest|\\bfor \\w+ in\\b|^@ValueSource|ParameterizedTest";
+        d.loop_came |= regex_match(lang_regex(loop), s, 0, NULL);
     }
     return d;
 }
@@ -283,7 +306,7 @@ static void fewer(struct rules_state *st, const struct file_view *v, const struc
     enum finding_severity severity = st->severity;
     if (!d->checks_gone)
         return;
-    if (d->subject_gone || d->checks_came * 3 + d->code_came >= d->checks_gone || (d->checks_came && (had - has) * 10 <= had))
+    if (d->subject_gone || d->loop_came || d->checks_came * 3 + d->code_came >= d->checks_gone || (d->checks_came && (had - has) * 10 <= had))
         st->severity = FINDING_NOTE;
     rule_fire(st, v, NULL, line, "%s %zu check%s where there were %zu", what, has, has == 1 ? "" : "s", had);
     st->severity = severity;
@@ -392,7 +415,11 @@ static void each_pair(struct rules_state *st, pair_fn fn)
                         best = l, at = y;
                 }
                 if (best >= ALIKE) {
-                    fn(st, v, n, old, span_trim(v->new.items[at].text), at);
+                    AUTO(buf) struct buf was = BUF_INIT(16384), is = BUF_INIT(16384);
+                    statement_at(&v->old, x, &was);
+                    statement_at(&v->new, at, &is);
+                    if (!was.failed && !is.failed)
+                        fn(st, v, n, buf_span(&was), buf_span(&is), at);
                     next = at + 1;
                 }
             }
@@ -651,6 +678,20 @@ static size_t count_literals(struct span s)
     return n;
 }
 
+/* Does the old line stand in a test, or in a table whose head (the nearest line with less indentation) calls it one of cases? */
+static bool cases_at(const struct file_view *v, size_t at)
+{
+    for (size_t k = 0; k < v->old_tests.n; k++)
+        if (at >= v->old_tests.items[k].first && at < v->old_tests.items[k].end)
+            return true;
+    static const char head[] = "(?i)parametri|case|test|want|expect|table|data|vector|sample|example|input|\\.each|provider|struct";
+    size_t own = indent_width(v->old.items[at].text);
+    for (size_t k = at; k-- > 0;)
+        if (span_trim(v->old.items[k].text).n && indent_width(v->old.items[k].text) < own)
+            return regex_match(lang_regex(head), v->old.items[k].text, 0, NULL);
+    return false;
+}
+
 void check_test_data_removed(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -668,7 +709,11 @@ void check_test_data_removed(struct rules_state *st)
         if (v->new_tests.n > v->old_tests.n)
             continue; /* cases that became tests of their own */
         if (gone > came) {
+            enum finding_severity severity = st->severity;
+            if (!cases_at(v, first - 1))
+                st->severity = FINDING_NOTE; /* a table outside of tests that no name calls one of cases */
             rule_fire(st, v, NULL, first <= v->new.n ? first : 0, "%zu row%s of test data fewer", gone - came, gone - came == 1 ? "" : "s");
+            st->severity = severity;
             continue;
         }
         /* a list on one line that became shorter, in a test or its decorator */

@@ -357,6 +357,70 @@ const struct test_case *tests_by_name(const struct test_cases *t, struct span na
     return NULL;
 }
 
+/* Lines [from, end) as formatters leave them alike: no blanks, one sort of quote, no comma before a closing bracket. */
+static void squeeze(const struct text_lines *l, size_t from, size_t end, struct buf *out)
+{
+    for (size_t i = from; i < end; i++) {
+        struct span s = l->items[i].text;
+        for (size_t k = 0; k < s.n; k++) {
+            char c = s.p[k];
+            if (c == ' ' || c == '\t' || c == '\r')
+                continue;
+            if ((c == ')' || c == ']' || c == '}') && out->n && out->p[out->n - 1] == ',')
+                buf_truncate(out, out->n - 1);
+            buf_addc(out, c == '\'' ? '"' : c);
+        }
+    }
+}
+
+static bool same_tokens(const struct text_lines *a, size_t from, size_t end, const struct text_lines *b, size_t bfrom, size_t bend)
+{
+    AUTO(buf) struct buf x = BUF_INIT(2 * RULE_TEXT_BYTES), y = BUF_INIT(2 * RULE_TEXT_BYTES);
+    squeeze(a, from, end, &x);
+    squeeze(b, bfrom, bend, &y);
+    return !x.failed && !y.failed && span_eq(buf_span(&x), buf_span(&y));
+}
+
+static void unmark(struct text_lines *l, size_t from, size_t end)
+{
+    for (size_t i = from; i < end; i++)
+        l->items[i].changed = false;
+}
+
+/* What a formatter did is no change: to a whole file, or to a test. */
+static void forgive_layout(struct file_view *v)
+{
+    if (v->new.n && v->old.n && same_tokens(&v->old, 0, v->old.n, &v->new, 0, v->new.n)) {
+        unmark(&v->old, 0, v->old.n);
+        unmark(&v->new, 0, v->new.n);
+        return;
+    }
+    for (size_t i = 0; i < v->old_tests.n; i++) {
+        const struct test_case *o = &v->old_tests.items[i], *n = tests_by_name(&v->new_tests, o->name);
+        if (n && same_tokens(&v->old, o->first, o->end, &v->new, n->first, n->end)) {
+            unmark(&v->old, o->first, o->end);
+            unmark(&v->new, n->first, n->end);
+        }
+    }
+}
+
+void statement_at(const struct text_lines *l, size_t at, struct buf *out)
+{
+    int depth = 0;
+    for (size_t i = at; i < l->n && i < at + 12; i++) {
+        struct span s = span_trim(l->items[i].text);
+        if (i > at && depth <= 0 && !(s.n && s.p[0] == '.'))
+            break;
+        if (i > at)
+            buf_addc(out, ' ');
+        buf_add_span(out, s);
+        for (size_t k = 0; k < s.n; k++)
+            depth += (s.p[k] == '(' || s.p[k] == '[' || s.p[k] == '{') - (s.p[k] == ')' || s.p[k] == ']' || s.p[k] == '}');
+        if (span_ends(s, "{"))
+            break; /* a block, not an argument */
+    }
+}
+
 int view_open(struct file_view *v, const struct rule_file *f, struct arena *arena)
 {
     *v = (struct file_view){ .file = f, .class = path_classify(f->path), .lang = lang_of(f->path) };
@@ -369,5 +433,6 @@ int view_open(struct file_view *v, const struct rule_file *f, struct arena *aren
         return -ERR_NOMEM;
     tests_find(v, &v->old, &v->old_tests, arena);
     tests_find(v, &v->new, &v->new_tests, arena);
+    forgive_layout(v);
     return 0;
 }

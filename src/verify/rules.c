@@ -68,6 +68,7 @@ static struct {
 
 static void check_added(struct rules_state *st);
 static void check_added_any(struct rules_state *st);
+static void check_line_extended(struct rules_state *st);
 static void check_removed(struct rules_state *st);
 static void check_added_to_old(struct rules_state *st);
 static void check_added_in_old_tests(struct rules_state *st);
@@ -79,6 +80,7 @@ static const struct {
 } checks[] = {
     { "added-to-old", check_added_to_old },        /* the same, but not in a new file nor a new test */
     { "added", check_added },                      /* an added line matches a pattern, and more lines of the file do than before */
+    { "line-extended", check_line_extended },      /* a line that did not match stands with more behind it, and matches */
     { "added-any", check_added_any },              /* an added line matches, whatever stood there before */
     { "removed", check_removed },                  /* a removed line matches, and fewer lines of the file do than before */
     { "added-in-old-tests", check_added_in_old_tests }, /* an added line, within a test that was there */
@@ -427,6 +429,20 @@ static void check_added(struct rules_state *st)
         for (size_t k = 0; added && k < v->new.n; k++)
             if (came(st, v, k) && (added > lost || extends_lost(st, v, v->new.items[k].text)))
                 fire_line(st, v, k);
+    }
+}
+
+static void check_line_extended(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; rule_applies(st->rule, v) && k < v->new.n; k++)
+            for (size_t x = 0; came(st, v, k) && x < v->old.n; x++)
+                if (v->old.items[x].changed && !rule_matches(st->rule, v, v->old.items[x].text) &&
+                    extends(span_trim(v->old.items[x].text), span_trim(v->new.items[k].text))) {
+                    fire_line(st, v, k);
+                    break;
+                }
     }
 }
 

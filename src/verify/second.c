@@ -109,7 +109,16 @@ int second_read(struct span args, const struct second_spec *s, struct arena *are
     return kept;
 }
 
-int second_review(const struct second_spec *s, struct arena *arena, struct findings *out, struct cancel *cancel, struct err *e)
+static void add_use(struct second_use *use, const struct reply_usage *u)
+{
+    if (u->prompt_tokens > 0)
+        use->prompt_tokens = (use->prompt_tokens > 0 ? use->prompt_tokens : 0) + u->prompt_tokens;
+    if (u->completion_tokens > 0)
+        use->completion_tokens = (use->completion_tokens > 0 ? use->completion_tokens : 0) + u->completion_tokens;
+}
+
+int second_review(const struct second_spec *s, struct arena *arena, struct findings *out, struct second_use *use, struct cancel *cancel,
+                  struct err *e)
 {
     AUTO(buf) struct buf schema = BUF_INIT(16384), prompt = BUF_INIT(SECOND_DIFF_BYTES * 4 + (64u << 10));
     if (!bind_schema(answer_fields, &schema))
@@ -126,8 +135,11 @@ int second_review(const struct second_spec *s, struct arena *arena, struct findi
         struct reply r;
         if (chat_reply(chat, NULL, cancel, arena, &r, e) < 0)
             return err_wrap(e, "asking a second model");
-        if (r.ncalls)
-            return second_read(r.calls[0].args, s, arena, out, e);
+        add_use(use, &r.usage);
+        if (r.ncalls) {
+            int n = second_read(r.calls[0].args, s, arena, out, e);
+            return n < 0 ? n : 0;
+        }
         if (chat_add_user(chat, SPAN("Use the tool `report`: an empty list when nothing is wrong."), e) < 0)
             return err_wrap(e, "asking a second model");
     }

@@ -3,7 +3,7 @@
  *
  *     struct second_spec s = { .loop = loop, .endpoint = ep, .task = task, .diff = diff, .verdict = &v,
  *                              .weight = FINDING_NOTE };
- *     if (second_review(&s, &arena, &findings, cancel, e) < 0) ...      // no answer that can be used
+ *     if (second_review(&s, &arena, &findings, &use, cancel, e) < 0) ...      // no answer that can be used
  *
  * Optional, by policy; the caller has chosen the endpoint and, where it is hosted, has taken the diff through the
  * privacy guard. The model answers through one tool with a fixed schema, so that the answer is a list of findings
@@ -28,8 +28,12 @@ struct second_spec {
     enum finding_severity weight;  /* most that its findings may weigh */
 };
 
-/* Appends to out (findings "second/CLASS"). 0 or more: how many. */
-int second_review(const struct second_spec *s, struct arena *arena, struct findings *out, struct cancel *cancel,
+struct second_use { /* tokens of all its replies; -1 unknown */
+    int64_t prompt_tokens, completion_tokens;
+};
+
+/* Appends to out (findings "second/CLASS"); *use is filled as far as it got. 0, or negative: no answer that can be used. */
+int second_review(const struct second_spec *s, struct arena *arena, struct findings *out, struct second_use *use, struct cancel *cancel,
                   struct err *e) WARN_UNUSED;
 
 /* The message and the tool, and what comes back: apart, for tests. */

@@ -4,7 +4,7 @@
 
 const char *verify_state_name(enum verify_state s)
 {
-    static const char *const names[] = { [VERIFY_VERIFIED] = "verified", [VERIFY_RED] = "red", [VERIFY_UNVERIFIED] = "unverified" };
+    static const char *const names[] = { [VERIFY_VERIFIED] = "verified", [VERIFY_RED] = "red", [VERIFY_UNVERIFIED] = "unverified", [VERIFY_CLEAN] = "clean" };
     return names[s];
 }
 
@@ -24,7 +24,7 @@ static json_t *names_of(const struct strings *s)
 
 int verdict_exit(const struct verdict *v)
 {
-    static const int codes[] = { [VERIFY_VERIFIED] = 0, [VERIFY_RED] = 3, [VERIFY_UNVERIFIED] = 6 };
+    static const int codes[] = { [VERIFY_VERIFIED] = 0, [VERIFY_RED] = 3, [VERIFY_UNVERIFIED] = 6, [VERIFY_CLEAN] = 0 };
     return codes[v->state];
 }
 
@@ -121,7 +121,7 @@ int verdict_load(const json_t *json, struct arena *arena, struct verdict *out, s
     size_t i, ng = json_array_size(gates), nf = json_array_size(findings);
     struct verdict v = { .reason = load_text(json, "reason", arena), .duration_ms = json_integer_value(json_object_get(json, "duration_ms")) };
     const char *state = json_string_value(json_object_get(json, "verdict"));
-    int st = state ? index_of(state, nth_state, 3) : (int)VERIFY_UNVERIFIED;
+    int st = state ? index_of(state, nth_state, VERIFY_CLEAN + 1) : (int)VERIFY_UNVERIFIED;
     if (st < 0)
         return err_set(e, ERR_INPUT, "a stored verdict has the unknown state '%.40s'", state);
     v.state = (enum verify_state)st;

@@ -481,9 +481,8 @@ static int run_rules(struct run *r, struct err *e)
 
 /* --- the whole --- */
 
-static void conclude(struct run *r)
+static void conclude(struct verdict *v, struct arena *arena)
 {
-    struct verdict *v = r->out;
     size_t fails = 0, passes = 0, errors = 0, flaky = 0, skipped = 0, blocks = 0, persons = 0;
     const struct gate_result *first_fail = NULL, *first_error = NULL;
     for (size_t i = 0; i < v->ngates; i++) {
@@ -524,16 +523,19 @@ static void conclude(struct run *r)
     v->reason = "";
     if (fails || blocks) {
         v->state = VERIFY_RED;
-        v->reason = first_fail ? arena_printf(r->arena, "%s: %zu new failure%s", first_fail->gate->name, first_fail->new_failures.len,
+        v->reason = first_fail ? arena_printf(arena, "%s: %zu new failure%s", first_fail->gate->name, first_fail->new_failures.len,
                                               first_fail->new_failures.len == 1 ? "" : "s")
-                               : arena_printf(r->arena, "%s: %s", block->rule, block->message);
+                               : arena_printf(arena, "%s: %s", block->rule, block->message);
     } else if (errors) {
         v->state = VERIFY_UNVERIFIED;
-        v->reason = arena_printf(r->arena, "%s: %s", first_error->gate->name,
+        v->reason = arena_printf(arena, "%s: %s", first_error->gate->name,
                                  *first_error->reason ? first_error->reason : "passes at times and fails at times");
     } else if (persons) {
         v->state = VERIFY_UNVERIFIED;
-        v->reason = arena_printf(r->arena, "a person must look: %s (%s)", person->message, person->rule);
+        v->reason = arena_printf(arena, "a person must look: %s (%s)", person->message, person->rule);
+    } else if (v->rules_only) {
+        v->state = VERIFY_CLEAN;
+        v->reason = "the rules see nothing done to the checks; no gate was run";
     } else if (!passes) {
         v->state = VERIFY_UNVERIFIED;
         v->reason = !v->ngates ? "no gate was found: nothing has checked this" : "every gate was skipped: nothing has checked this";
@@ -544,10 +546,25 @@ static void conclude(struct run *r)
     (void)flaky;
 }
 
+int verdict_add(struct verdict *v, const struct findings *more, struct arena *arena, struct err *e)
+{
+    size_t n = v->findings.len + more->len;
+    struct finding *items = arena_array(arena, n + 1, sizeof *items);
+    if (!items)
+        return err_set(e, ERR_NOMEM, "verifying: out of memory");
+    if (v->findings.len)
+        memcpy(items, v->findings.items, v->findings.len * sizeof *items);
+    if (more->len)
+        memcpy(items + v->findings.len, more->items, more->len * sizeof *items);
+    v->findings = (struct findings){ items, n, n };
+    conclude(v, arena);
+    return 0;
+}
+
 int verify_run(const struct verify_spec *spec, struct arena *arena, struct verdict *out, struct cancel *cancel, struct err *e)
 {
     struct run r;
-    struct verdict v = { .gates = arena_array(arena, spec->ngates + 1, sizeof *v.gates) };
+    struct verdict v = { .gates = arena_array(arena, spec->ngates + 1, sizeof *v.gates), .rules_only = spec->rules_only && !spec->ngates };
     int64_t began = clock_ms();
     int rc = 0;
     run_init(&r, spec, arena, &v, cancel);
@@ -582,7 +599,7 @@ int verify_run(const struct verify_spec *spec, struct arena *arena, struct verdi
         return err_wrap(e, "verifying");
     if (!kept)
         return err_set(e, ERR_NOMEM, "verifying: out of memory");
-    conclude(&r);
+    conclude(&v, arena);
     v.duration_ms = clock_ms() - began;
     *out = v;
     return 0;

@@ -22,6 +22,7 @@
  *                 `person`, no error, nothing flaky among the new failures
  *   RED           a gate fails anew, or a finding blocks
  *   UNVERIFIED    anything else: no gate, all skipped, an error, or a person must look: `reason` says
+ *   CLEAN         only the rules were asked (`rules_only`), and they have nothing that blocks or needs a person
  *
  * Runs in the loop's thread and waits with loop_wait; `cancel` and the gates' time limits end it.
  */
@@ -42,8 +43,8 @@
 
 struct sandbox_spec;
 
-enum verify_state { VERIFY_VERIFIED, VERIFY_RED, VERIFY_UNVERIFIED };
-const char *verify_state_name(enum verify_state s); /* "verified", "red", "unverified" */
+enum verify_state { VERIFY_VERIFIED, VERIFY_RED, VERIFY_UNVERIFIED, VERIFY_CLEAN };
+const char *verify_state_name(enum verify_state s); /* "verified", "red", "unverified", "clean" */
 
 #define EVIDENCE_BYTES (64u << 10) /* of a gate's output kept with its result: head and tail */
 #define BRIEF_LINES 30             /* of output shown to an agent for a failing command */
@@ -73,6 +74,7 @@ struct verdict {
     size_t ngates;
     struct findings findings;     /* rules', new lint findings', second model's */
     int64_t duration_ms;
+    bool rules_only;              /* no gate was to be asked */
 };
 
 enum verify_depth {
@@ -95,6 +97,7 @@ struct verify_spec {
     const char *base_key;               /* the base tree's fingerprint if the caller has it (baseline_tree_key), or NULL */
     enum verify_depth depth;
     bool no_rules;
+    bool rules_only;                    /* no gate was asked for: without findings it is CLEAN, not UNVERIFIED */
     bool no_baseline;                   /* every failure counts as new */
     bool no_original_tests;
     bool must_pass;                     /* gates that a person named have to pass: what failed before blocks too. For a task
@@ -125,7 +128,10 @@ bool verdict_brief(const struct verdict *v, size_t cap_bytes, struct buf *out);
 /* The same shape for one command, as used for baselines: "$ CMD\n<tail>\n[exit N]". */
 bool brief_command(struct buf *out, const char *command, struct span output, int status);
 
-/* Exit code by the contract: 0 verified, 3 red, 6 unverified. */
+/* Findings that came later (a second model's): they join the verdict, and its state follows. */
+int verdict_add(struct verdict *v, const struct findings *more, struct arena *arena, struct err *e) WARN_UNUSED;
+
+/* Exit code by the contract: 0 verified or clean, 3 red, 6 unverified. */
 int verdict_exit(const struct verdict *v);
 /* Members of the contract's `gate` and `finding` events. New references. */
 json_t *gate_result_json(const struct gate_result *r, bool names); /* names: arrays in place of counts */

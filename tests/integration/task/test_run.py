@@ -520,6 +520,95 @@ def secrets_do_not_leave_for_a_hosted_endpoint(w):
     assert secret in w.read("deploy.sh") and '"sent"' in sent, sent[-500:]
 
 
+def second_world(w, row, *answers, local="true", policy="", more_edits=()):
+    """The agent's server, and one whose model reads what the agent did: policy.second_model with this row."""
+    w.c_repo()
+    agent = w.serve(RIGHT, *more_edits, DONE, repeat=True)
+    reader = w.serve(*answers)
+    w.configure(f"endpoints:\n  - {{name: agent, url: '{agent}', local: true}}\n  - {{name: reader, url: '{reader}', local: {local}}}\n"
+                f"policy:\n  second_model:\n    - {{{row}, endpoint: reader}}\n{policy}")
+
+
+def report(*findings):
+    return {"calls": [{"name": "report", "args": {"findings": list(findings)}}]}
+
+
+DOUBT = {"file": "sum.c", "line": 4, "class": "bug", "severity": "block", "message": "an int overflows for large sums"}
+
+
+@case
+def a_second_model_informs(w):
+    second_world(w, "class: default", report(DOUBT, dict(DOUBT, file="../elsewhere.c")))
+    code, events, p = w.run("--endpoint", "agent")
+    equal((code, result(events)["status"]), (0, "verified"), p.stderr)  # it said "block"; the policy lets it inform
+    found = [e for e in events if e["type"] == "finding"]
+    equal([(e["rule"], e["severity"], e["file"], e["line"]) for e in found], [("second/bug", "note", "sum.c", 4)], found)
+    second = [e for e in events if e["type"] == "second"]
+    equal([(e["endpoint"], e["weight"], e["findings"]) for e in second], [("reader", "note", 1)], second)
+    body = w.bodies(1)[0]["body"]
+    assert "make the failing test pass" in body and "+    for (int i = 0; i < n; i++)" in body and "make test: pass" in body, body[:3000]
+    shown = json.loads(w.stead("change", "show", "--json", result(events)["change"]).stdout)
+    assert any(f["rule"] == "second/bug" for f in shown["findings"]), shown
+
+
+@case
+def a_second_model_blocks_where_policy_says_so(w):
+    second_world(w, "class: default, weight: block", report(DOUBT), report(), more_edits=[
+        DONE, {"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 3, "new": "    int total = 0; /* small sums */"}}]}])
+    code, events, p = w.run("--endpoint", "agent")
+    equal((code, result(events)["status"]), (0, "verified"), p.stderr)
+    assert any("an int overflows for large sums" in b["body"] for b in w.bodies(0)), "the finding did not go back to the agent"
+    equal([e["findings"] for e in events if e["type"] == "second"], [1, 0])
+
+
+@case
+def a_second_model_that_is_not_there(w):
+    second_world(w, "class: default, weight: person", {"status": 500, "text": "no"}, {"status": 500, "text": "no"}, {"status": 500, "text": "no"},
+                 {"status": 500, "text": "no"}, {"status": 500, "text": "no"}, {"status": 500, "text": "no"})
+    code, events, p = w.run("--endpoint", "agent")
+    equal((code, result(events)["status"]), (6, "pending"), p.stderr)
+    equal([e["rule"] for e in events if e["type"] == "finding"], ["second/unavailable"])
+    assert [e["problem"] for e in events if e["type"] == "second"], events
+
+
+@case
+def a_second_model_only_where_the_row_fits(w):
+    second_world(w, "class: default, cost: high", report(DOUBT))
+    code, events, p = w.run("--endpoint", "agent")
+    equal((code, "second" in types(events), len(w.bodies(1))), (0, False, 0), p.stderr)
+
+
+@case
+def a_hosted_second_model_is_behind_the_guard(w):
+    mail = {"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 3, "new": "    int total = 0; /* ask anna.lindqvist@nordlys-regnskab.dk */"}}]}
+    second_world(w, "class: default", report(), local="false", policy="  hosted_classes: [all]\n", more_edits=[mail])
+    code, events, p = w.run("--endpoint", "agent")
+    equal((code, result(events)["status"]), (0, "verified"), p.stderr)
+    body = w.bodies(1)[0]["body"]
+    assert "lindqvist" not in body and "int i = 0" in body, body[-1500:]
+    sent = [e for e in map(json.loads, w.stead("session", "export", result(events)["session"]).stdout.splitlines()) if e["type"] == "sent"]
+    equal([e["endpoint"] for e in sent], ["reader"])
+    shutil.rmtree(w.repo)
+    os.mkdir(w.repo)
+    second_world(w, "class: default, weight: person", report(), local="false", policy="  hosted_classes: [all]\nguard:\n  never_send: [sum.c]\n")
+    code, events, p = w.run("--endpoint", "agent")
+    equal((code, result(events)["status"], w.bodies(3)), (6, "pending", []), p.stderr)
+    assert "privacy guard" in [e["problem"] for e in events if e["type"] == "second"][0], events
+
+
+@case
+def a_hosted_second_model_is_not_asked_where_nothing_may_leave(w):
+    for policy, option, words in (("", [], "hosted_classes"), ("  hosted_classes: [all]\n", ["--local-only"], "nothing may leave"),
+                                  ("  hosted_classes: [all]\n  local_only: true\n", [], "nothing may leave")):
+        second_world(w, "class: default", report(DOUBT), local="false", policy=policy)
+        code, events, p = w.run("--endpoint", "agent", *option)
+        equal((code, result(events)["status"]), (0, "verified"), p.stderr)
+        equal(w.bodies(len(w.servers) - 1), [])
+        assert words in [e["problem"] for e in events if e["type"] == "second"][0], events
+        shutil.rmtree(w.repo)
+        os.mkdir(w.repo)
+
+
 @case
 def a_guarded_file_waits_for_a_person(w):
     w.c_repo()
