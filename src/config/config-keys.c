@@ -101,6 +101,7 @@ static const cyaml_schema_field_t policy_fields[] = {
     INT("max_rounds", config_policy, max_rounds),
     CYAML_FIELD_BOOL("clean_handoff", OPT, struct config_policy, clean_handoff),
     CYAML_FIELD_BOOL("classify_by_model", OPT, struct config_policy, classify_by_model),
+    CYAML_FIELD_BOOL("fix_formatting", OPT, struct config_policy, fix_formatting),
     CYAML_FIELD_END
 };
 
@@ -133,6 +134,7 @@ static const cyaml_schema_field_t gate_fields[] = {
     TEXT("kind", config_gate, kind),
     TEXT("cwd", config_gate, cwd),
     INT("timeout", config_gate, timeout_ms),
+    TEXT("fix", config_gate, fix),
     CYAML_FIELD_END
 };
 static const cyaml_schema_value_t gate_value = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_gate, gate_fields) };
@@ -255,6 +257,7 @@ const struct config_key config_keys[] = {
     { "policy.max_rounds", KEY_INT, TRUST_TIGHTEN, .max = 20, .fallback = "3", .doc = "times that gate findings go back to the same attempt" },
     { "policy.clean_handoff", KEY_BOOL, TRUST_USER, .fallback = "false", .doc = "an escalated attempt starts from a clean layer" },
     { "policy.classify_by_model", KEY_BOOL, TRUST_USER, .fallback = "false", .doc = "ask a local model for the class where the rules are unsure" },
+    { "policy.fix_formatting", KEY_BOOL, TRUST_USER, .fallback = "true", .doc = "a formatter repairs by itself what it finds in a change, in its layer, before the agent is told" },
 
     { "guard.on_secret", KEY_CHOICE, TRUST_USER, .choices = "block|redact|ask", .fallback = "block", .doc = "what happens to a secret that would leave for a hosted endpoint" },
     { "guard.on_personal", KEY_CHOICE, TRUST_USER, .choices = "block|redact|ask", .fallback = "redact", .doc = "the same for personal data" },
@@ -278,6 +281,7 @@ const struct config_key config_keys[] = {
     { "gates[].command", KEY_TEXT, TRUST_PROJECT, .doc = "run by sh inside the sandbox" },
     { "gates[].kind", KEY_CHOICE, TRUST_PROJECT, .choices = "build|test|lint|type|format|custom", .doc = "what it checks, and so how its output is read" },
     { "gates[].cwd", KEY_TEXT, TRUST_PROJECT, .doc = "directory below the workspace" },
+    { "gates[].fix", KEY_TEXT, TRUST_PROJECT, .doc = "run inside when the gate fails anew, over the files of the change; then the gates look again" },
     { "gates[].timeout", KEY_DURATION, TRUST_PROJECT, .min = 100, .max = DAY_MS, .doc = "longest time it may take" },
 
     { "limits.max_steps", KEY_INT, TRUST_TIGHTEN, .min = 1, .max = 10000, .fallback = "60", .doc = "steps of one attempt" },

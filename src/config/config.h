@@ -91,6 +91,7 @@ struct config_policy {
     int64_t max_rounds;          /* rounds of gate findings per attempt before escalating */
     bool clean_handoff;          /* an escalated attempt starts from a clean layer */
     bool classify_by_model;      /* where the rules are unsure, ask a local model */
+    bool fix_formatting;         /* formatters may repair by themselves what they find in a change */
 };
 
 struct config_guard {            /* what may leave for a hosted endpoint */
@@ -116,6 +117,7 @@ struct config_gate {
     const char *kind;            /* build, test, lint, type, format, custom */
     const char *cwd;             /* relative to the workspace; NULL: its top */
     int64_t timeout_ms;
+    const char *fix;             /* repairs by itself what the gate finds; NULL */
 };
 
 struct config_limits {           /* one attempt */

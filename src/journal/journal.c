@@ -22,7 +22,7 @@ static const struct event_type event_types[] = {
     { "tool_result", true }, { "checkpoint", false }, { "gate", true }, { "finding", true }, { "escalate", true },
     { "approval", true }, { "apply", true }, { "error", true }, { "result", true },
     /* internal: docs/design/journal.md */
-    { "attempt", true }, { "change", true }, { "decision", true }, { "edited", true }, { "prompt", false },
+    { "attempt", true }, { "change", true }, { "decision", true }, { "edited", true }, { "fix", true }, { "prompt", false },
     { "reply", false }, { "review", true }, { "second", true }, { "sent", true }, { "told", true }, { "undo", true },
     { "user", true }, { "verdict", true },
 };

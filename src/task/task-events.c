@@ -132,6 +132,18 @@ int event_second(struct task *t, const struct config_second *row, const struct s
     return append(t, "second", &b, e);
 }
 
+int event_fix(struct task *t, const struct gate *g, int status, bool changed, size_t others, int64_t duration_ms, struct err *e)
+{
+    struct buf b = BUF_INIT(1 << 16);
+    add_text(&b, "gate", g->name);
+    add_text(&b, "command", g->fix);
+    add_int(&b, "status", status);
+    add_bool(&b, "changed", changed);
+    add_int(&b, "others_put_back", (int64_t)others);
+    add_int(&b, "duration_ms", duration_ms);
+    return append(t, "fix", &b, e);
+}
+
 int event_escalate(struct task *t, const char *from, const char *to, const char *cause, const char *reason, struct err *e)
 {
     struct buf b = BUF_INIT(1 << 20);

@@ -95,6 +95,7 @@ int event_gate(struct task *t, const struct gate_result *r, struct err *e) WARN_
 int event_finding(struct task *t, const struct finding *f, struct err *e) WARN_UNUSED;
 int event_second(struct task *t, const struct config_second *row, const struct second_use *use, int64_t duration_ms, const char *problem,
                  size_t findings, struct err *e) WARN_UNUSED;
+int event_fix(struct task *t, const struct gate *g, int status, bool changed, size_t others, int64_t duration_ms, struct err *e) WARN_UNUSED;
 int event_escalate(struct task *t, const char *from, const char *to, const char *cause, const char *reason, struct err *e) WARN_UNUSED;
 int event_approval(struct task *t, const char *what, const char *decision, const char *by, struct err *e) WARN_UNUSED;
 int event_apply(struct task *t, const struct apply_result *r, struct err *e) WARN_UNUSED;
@@ -151,6 +152,9 @@ int task_read_change(struct task *t, struct err *e) WARN_UNUSED;
 /* Gates and rules over it, into t->verdict. */
 int task_verify(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
 void task_drop_change(struct task *t);
+
+/* task-fix.c: failing gates that can repair by themselves do. 1: the change is another now and no longer verified. */
+int task_fix(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
 
 /* task-second.c: another model reads the verified change, where policy asks for one; its findings join t->verdict. */
 int task_second(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;

@@ -31,7 +31,7 @@ static const struct gate *explicit_gates(struct task *t, size_t *count, struct e
             if (c->kind && !gate_kind_parse(span_of(c->kind), &kind))
                 kind = GATE_CUSTOM;
             g[i] = (struct gate){ .name = c->name, .command = c->command, .kind = kind, .cwd = c->cwd,
-                                  .timeout_ms = c->timeout_ms, .from = "stead.yaml" };
+                                  .timeout_ms = c->timeout_ms, .fix = c->fix, .from = "stead.yaml" };
         }
         g[i].explicit_gate = true;
     }

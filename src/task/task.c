@@ -360,6 +360,23 @@ static int tell(struct task *t, const char *title, struct span text, struct err 
     return r;
 }
 
+static int verify_change(struct task *t, struct span text, struct cancel *cancel, struct err *e)
+{
+    if (change_set_task(t->change, buf_str(&(struct buf){ (char *)(uintptr_t)text.p, text.n, text.n, text.n, 0 }), e) < 0)
+        return -(int)e->kind;
+    task_stage(t, "checking the change");
+    return task_verify(t, text, cancel, e);
+}
+
+/* Gates over the change; what can repair by itself does so once, and the gates look again. */
+static int verify_and_fix(struct task *t, struct span text, struct cancel *cancel, struct err *e)
+{
+    int r = verify_change(t, text, cancel, e);
+    if (r == 0 && t->verdict.state == VERIFY_RED)
+        r = task_fix(t, cancel, e);
+    return r > 0 && t->change->nfiles ? verify_change(t, text, cancel, e) : r;
+}
+
 /* Attempt, change, gates; findings go back to the agent until the gates are green or the rounds are used up. */
 static int rounds(struct task *t, struct span text, struct cancel *cancel, struct err *e)
 {
@@ -382,10 +399,7 @@ static int rounds(struct task *t, struct span text, struct cancel *cancel, struc
         }
         if (!t->change->nfiles || t->spec.no_gates)
             return 0;
-        if (change_set_task(t->change, buf_str(&(struct buf){ (char *)(uintptr_t)text.p, text.n, text.n, text.n, 0 }), e) < 0)
-            return -(int)e->kind;
-        task_stage(t, "checking the change");
-        r = task_verify(t, text, cancel, e);
+        r = verify_and_fix(t, text, cancel, e);
         if (r == 0)
             r = task_second(t, text, cancel, e);
         if (r < 0)

@@ -66,6 +66,28 @@ static bool add(struct gates *out, struct gate g)
     return true;
 }
 
+/* What repairs what this command finds, when the table knows its tool: "cargo fmt" for "cargo fmt --check". */
+static const char *known_fix(struct span command)
+{
+    const struct ecosystem *rows;
+    size_t n;
+    struct err ignored = ERR_INIT;
+    if (ecosystems_load(&rows, &n, &ignored) < 0)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        for (unsigned k = 0; k < rows[i].ngates; k++) {
+            const struct ecosystem_gate *g = &rows[i].gates[k];
+            struct span rest = span_of(g->fix), first, second = SPAN("");
+            if (!g->fix || strcmp(g->kind, "format") != 0 || !span_split(&rest, ' ', &first) || span_eqs(first, "git"))
+                continue;
+            if (span_split(&rest, ' ', &second) && second.n && second.p[0] != '-' && second.p[0] != '.')
+                first.n = (size_t)(second.p + second.n - first.p);
+            if (span_eq(span_sub(command, 0, first.n), first) && (command.n == first.n || command.p[first.n] == ' '))
+                return g->fix;
+        }
+    return NULL;
+}
+
 void detect_offer(struct detection *d, struct gate g)
 {
     if (d->out->len >= GATE_MAX || (d->taken & (1u << g.kind)))
@@ -74,6 +96,8 @@ void detect_offer(struct detection *d, struct gate g)
         if (!strcmp(d->out->items[i].command, g.command) && !strcmp(d->out->items[i].cwd, d->dir))
             return;
     g.cwd = d->dir;
+    if (g.kind == GATE_FORMAT && !g.fix)
+        g.fix = known_fix(span_of(g.command));
     if (*d->dir && !(g.name = arena_printf(d->arena, "%s: %s", d->dir, g.name)))
         d->nomem = true;
     if (!g.timeout_ms)
@@ -99,6 +123,9 @@ static int take_explicit(const struct detect_input *in, struct arena *arena, str
         if (g.kind == GATE_CUSTOM && command_is_check(span_of(g.command), &kind, &needs, &run))
             g.kind = kind; /* named by a person: never skipped for a missing program, that is its failure */
         g.cwd = g.cwd ? g.cwd : "";
+        g.named_fix = g.fix != NULL;
+        if (g.kind == GATE_FORMAT && !g.fix)
+            g.fix = known_fix(span_of(g.command));
         if (*g.cwd && !path_is_safe_relative(g.cwd))
             return err_set(e, ERR_USAGE, "gate '%s': cwd '%s' is not inside the workspace", g.command, g.cwd);
         if (!g.name) {

@@ -43,6 +43,7 @@ struct gate {
     const char *fix;     /* command that repairs by itself (formatters); NULL */
     const char *from;    /* where it was found: "--gate", "stead.yaml", "AGENTS.md:12", "table: cargo" */
     bool explicit_gate;  /* a person named it */
+    bool named_fix;      /* and its fix, too */
 };
 
 struct gates {

@@ -610,6 +610,39 @@ def a_hosted_second_model_is_not_asked_where_nothing_may_leave(w):
 
 
 @case
+def a_formatter_repairs_by_itself(w):
+    w.c_repo()
+    w.write("fmt.sh", "#!/bin/sh\n# no blanks at the end of a line\nif [ \"$1\" = --check ]; then ! grep -n ' $' *.c; else sed -i 's/ *$//' *.c; fi\n")
+    w.write("stead.yaml", "gates:\n- {name: fmt, kind: format, command: sh fmt.sh --check, fix: sh fmt.sh}\n- {command: make test, kind: test}\n")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    w.write("other.c", "int other;\n")
+    for args in (["add", "-A"], ["commit", "-q", "-m", "formatter"]):
+        subprocess.run(git + args, cwd=w.repo, check=True, env=w.env)
+    w.write("fmt.sh", w.read("fmt.sh").replace("else ", "else echo 'int extra;' >> other.c; touch left.c; "))
+    untidy = {"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 4, "new": "    for (int i = 0; i < n; i++)   "}}]}
+    url = w.serve(untidy, DONE)
+    code, events, p = w.run("--endpoint", url, "--approve", "auto", "--apply")
+    r = result(events)
+    equal((code, r["status"], r["files"], r["steps"]), (0, "verified", 1, 2), p.stderr + json.dumps(r))
+    fixes = [e for e in events if e["type"] == "fix"]
+    equal([(e["gate"], e["status"], e["changed"], e["others_put_back"]) for e in fixes], [("fmt", 0, True, 2)], fixes)
+    equal([(e["name"], e["verdict"]) for e in events if e["type"] == "gate"],
+          [("fmt", "fail"), ("make test", "pass"), ("fmt", "pass"), ("make test", "pass")])
+    assert "i++)\n" in w.read("sum.c") and "extra" not in w.read("other.c") and not os.path.exists(os.path.join(w.repo, "left.c"))
+
+
+@case
+def a_fix_that_does_not_help_leaves_it_to_the_agent(w):
+    w.c_repo()
+    w.write("stead.yaml", "gates:\n- {name: fmt, kind: format, command: '! grep -n \" $\" sum.c', fix: 'exit 3'}\n")
+    untidy = {"calls": [{"name": "edit", "args": {"path": "sum.c", "line": 4, "new": "    for (int i = 0; i < n; i++)   "}}]}
+    url = w.serve(untidy, DONE, RIGHT, DONE)
+    code, events, p = w.run("--endpoint", url)
+    equal((code, result(events)["status"]), (0, "verified"), p.stderr)
+    equal([(e["status"], e["changed"]) for e in events if e["type"] == "fix"], [(3, False)])
+
+
+@case
 def a_guarded_file_waits_for_a_person(w):
     w.c_repo()
     hook = {"calls": [{"name": "write", "args": {"path": ".vscode/tasks.json", "content": "{}\n"}}]}
