@@ -241,7 +241,7 @@ static int queue_task(struct stead *s, struct err *e)
     if (spec->evidence.n == 0)
         return stead_tell(s, "task", spec->task, true, e);
     AUTO(buf) struct buf text = BUF_INIT(MESSAGE_BYTES);
-    int r = context_expand(&s->context, spec->task, 64 << 10, &text, e);
+    int r = context_expand(&s->context, &s->notes, spec->task, 64 << 10, &text, e);
     if (r < 0)
         return r;
     buf_adds(&text, "\n\n");

@@ -15,6 +15,7 @@ enum {
     PROMPT_LIMIT = 256 << 10,
     ABOVE_MAX = 16,         /* directories above the workspace looked at */
     MENTIONS_MAX = 16,
+    LISTED_MAX = 200, /* names of a mentioned directory */
     BYTES_PER_TOKEN = 3,    /* on the safe side for code */
     DEFAULT_WINDOW = 8192,
     SKILL_LINE_BYTES = 300,
@@ -209,66 +210,6 @@ int context_system(const struct context_source *src, int64_t window_tokens, stru
     return buf_check(out, e);
 }
 
-/* --- mentions --- */
-
-static bool path_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("._-/+@~:", c) != NULL || (c & 0x80);
-}
-
-bool context_mention(struct span *rest, struct span *path)
-{
-    for (size_t i = 0; i < rest->n; i++) {
-        if (rest->p[i] != '@')
-            continue;
-        if (i > 0 && path_byte(rest->p[i - 1]))
-            continue;
-        size_t from = i + 1, to = from;
-        while (to < rest->n && rest->p[to] && path_byte(rest->p[to]) && rest->p[to] != ':')
-            to++;
-        size_t end = to;
-        /* The full stop of the sentence is not the name's. */
-        while (end > from && strchr(".,-", rest->p[end - 1]))
-            end--;
-        if (end == from)
-            continue;
-        *path = span_sub(*rest, from, end - from);
-        *rest = span_sub(*rest, to, rest->n);
-        return true;
-    }
-    return false;
-}
-
-int context_expand(const struct context_source *src, struct span text, size_t limit_bytes, struct buf *out, struct err *e)
-{
-    utf8_add_valid(out, text);
-    struct span rest = text, seen[MENTIONS_MAX], path;
-    size_t n = 0, left = limit_bytes;
-    while (n < MENTIONS_MAX && context_mention(&rest, &path)) {
-        bool again = false;
-        for (size_t i = 0; i < n; i++)
-            again |= span_eq(seen[i], path);
-        AUTO(ptr) char *name = span_dup(path);
-        AUTO(buf) struct buf file = BUF_INIT(PROMPT_LIMIT);
-        if (again || !name || !read_inside(src, name, CONTEXT_MENTION_BYTES + 1, &file))
-            continue;
-        seen[n++] = path;
-        size_t limit = left < CONTEXT_MENTION_BYTES ? left : CONTEXT_MENTION_BYTES;
-        struct span content = buf_span(&file);
-        bool whole = content.n <= limit;
-        if (!whole)
-            content = span_sub(content, 0, utf8_cut(content, limit));
-        buf_addf(out, "\n\n%s:\n", name);
-        AUTO(buf) struct buf numbered = BUF_INIT(PROMPT_LIMIT);
-        lines_number(&numbered, content, 1, lines_count(content), 0, 1000);
-        utf8_add_valid(out, buf_span(&numbered));
-        if (!whole)
-            buf_addf(out, "\n[cut: read %s for the rest]", name);
-        left -= content.n;
-    }
-    return buf_check(out, e);
-}
-
 /* --- notes of directories --- */
 
 void context_notes_finish(struct context_notes *n)
@@ -317,4 +258,98 @@ void context_notes_for(struct context_notes *n, const struct context_source *src
         if (out->n > 0 && out->p[out->n - 1] == '\n')
             buf_truncate(out, out->n - 1);
     }
+}
+
+/* --- mentions --- */
+
+static bool path_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("._-/+@~:", c) != NULL || (c & 0x80);
+}
+
+bool context_mention(struct span *rest, struct span *path)
+{
+    for (size_t i = 0; i < rest->n; i++) {
+        if (rest->p[i] != '@')
+            continue;
+        if (i > 0 && path_byte(rest->p[i - 1]))
+            continue;
+        size_t from = i + 1, to = from;
+        if (from < rest->n && rest->p[from] == '"') { /* a name with blanks */
+            ptrdiff_t close = span_findc(span_sub(*rest, from + 1, rest->n), '"');
+            if (close <= 0 || memchr(rest->p + from + 1, '\n', (size_t)close))
+                continue;
+            *path = span_sub(*rest, from + 1, (size_t)close);
+            *rest = span_sub(*rest, from + 2 + (size_t)close, rest->n);
+            return true;
+        }
+        while (to < rest->n && rest->p[to] && path_byte(rest->p[to]) && rest->p[to] != ':')
+            to++;
+        size_t end = to;
+        /* The full stop of the sentence is not the name's. */
+        while (end > from && strchr(".,-", rest->p[end - 1]))
+            end--;
+        if (end == from)
+            continue;
+        *path = span_sub(*rest, from, end - from);
+        *rest = span_sub(*rest, to, rest->n);
+        return true;
+    }
+    return false;
+}
+
+/* What a directory holds, as "name", "name/"; false when it is none. */
+static bool add_listing(const struct context_source *src, const char *name, struct buf *out)
+{
+    AUTO(arena) struct arena a = ARENA_INIT(4 << 20);
+    struct sandbox_entry *entries;
+    struct err ignored = ERR_INIT;
+    size_t n;
+    bool more;
+    if (sandbox_list(src->sandbox, name, SANDBOX_LIST_IGNORE | SANDBOX_LIST_DIRS, LISTED_MAX, &a, &entries, &n, &more, src->cancel, &ignored) < 0)
+        return false;
+    buf_addf(out, "\n\n%s%s\n", name, name[0] && name[strlen(name) - 1] == '/' ? ":" : "/:");
+    for (size_t i = 0; i < n; i++) {
+        utf8_add_valid(out, span_of(entries[i].path));
+        buf_adds(out, entries[i].type == SANDBOX_DIR ? "/" : "");
+        buf_adds(out, i + 1 < n ? "\n" : more ? "\n..." : "");
+    }
+    return true;
+}
+
+int context_expand(const struct context_source *src, struct context_notes *notes, struct span text, size_t limit_bytes, struct buf *out,
+                   struct err *e)
+{
+    utf8_add_valid(out, text);
+    struct span rest = text, seen[MENTIONS_MAX], path;
+    size_t n = 0, left = limit_bytes;
+    while (n < MENTIONS_MAX && context_mention(&rest, &path)) {
+        bool again = false;
+        for (size_t i = 0; i < n; i++)
+            again |= span_eq(seen[i], path);
+        AUTO(ptr) char *name = span_dup(path);
+        AUTO(buf) struct buf file = BUF_INIT(PROMPT_LIMIT);
+        if (again || !name)
+            continue;
+        if (!read_inside(src, name, CONTEXT_MENTION_BYTES + 1, &file)) {
+            if (add_listing(src, name, out))
+                seen[n++] = path;
+            continue;
+        }
+        seen[n++] = path;
+        size_t limit = left < CONTEXT_MENTION_BYTES ? left : CONTEXT_MENTION_BYTES;
+        struct span content = buf_span(&file);
+        bool whole = content.n <= limit;
+        if (!whole)
+            content = span_sub(content, 0, utf8_cut(content, limit));
+        buf_addf(out, "\n\n%s:\n", name);
+        AUTO(buf) struct buf numbered = BUF_INIT(PROMPT_LIMIT);
+        lines_number(&numbered, content, 1, lines_count(content), 0, 1000);
+        utf8_add_valid(out, buf_span(&numbered));
+        if (!whole)
+            buf_addf(out, "\n[cut: read %s for the rest]", name);
+        left -= content.n;
+        context_notes_for(notes, src, name, out);
+    }
+    return buf_check(out, e);
 }

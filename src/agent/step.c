@@ -62,7 +62,7 @@ static int deliver_one(struct stead *s, const struct told *t, struct err *e)
     int64_t room = chat_room_tokens(s->chat);
     int r = 0;
     if (t->expand)
-        r = context_expand(&s->context, (struct span){ t->text, t->n }, (size_t)(room > 0 ? room : 8192), &text, e);
+        r = context_expand(&s->context, &s->notes, (struct span){ t->text, t->n }, (size_t)(room > 0 ? room : 8192), &text, e);
     else
         buf_add(&text, t->text, t->n);
     if (r >= 0)

@@ -49,7 +49,9 @@ static void offer_paths(const char *word, struct match *m)
         char candidate[600];
         if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || (entry->d_name[0] == '.' && prefix[0] != '.') || !utf8_valid(span_of(entry->d_name)))
             continue;
-        (void)snprintf(candidate, sizeof candidate, "@%.*s%s%s", (int)(slash ? slash + 1 - word : 0), word, entry->d_name, entry->d_type == DT_DIR ? "/" : "");
+        const char *quote = strpbrk(entry->d_name, " ()[]{},;'") ? "\"" : "";
+        (void)snprintf(candidate, sizeof candidate, "@%s%.*s%s%s%s", quote, (int)(slash ? slash + 1 - word : 0), word, entry->d_name,
+                       entry->d_type == DT_DIR ? "/" : "", quote);
         offer(m, candidate);
     }
     if (d)

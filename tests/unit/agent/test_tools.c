@@ -66,6 +66,7 @@ static void mention__paths_and_nothing_else(void **state)
     } rows[] = {
         { "fix @src/a.c please", "src/a.c" }, { "see @a.c.", "a.c" },   { "mail me@home.org", NULL }, { "@ alone", NULL },
         { "(@x/y-z_1.py)", "x/y-z_1.py" },    { "@a.c:12 fails", "a.c" }, { "", NULL },                { "@@a", "@a" },
+        { "see @\"a b/c d.txt\", ok", "a b/c d.txt" }, { "@\"open", NULL }, { "@\"\" x", NULL },
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
