@@ -1,10 +1,7 @@
 /*
- * The interactive session: `stead` without a command.
- *
- * What happened scrolls up and stays in the terminal's own history; the last rows are the prompt area, drawn anew under
- * it: a live line (what the model or a gate is doing), the input, a status line. Every output erases the area, writes,
- * and draws it again in one write. Keys are served while the agent works: Enter then queues a message. With
- * --plain (or without a terminal that can move its cursor) nothing is drawn twice: lines in, lines out.
+ * The interactive session: `stead` without a command. What it looks like is ui.h's; here is what keys, commands and the
+ * events of a task do. Keys are served while the agent works: Enter then queues a message. With --plain (or without a
+ * terminal that can move its cursor) lines go in and lines come out.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,198 +21,27 @@
 #include "cli/line-help.h"
 #include "cli/run-task.h"
 #include "cli/show.h"
+#include "cli/ui.h"
 #include "config/config.h"
 #include "journal/journal.h"
 #include "model/chat.h"
 #include "model/endpoint.h"
 #include "review/review.h"
 #include "task/task.h"
-#include "term/edit.h"
-#include "term/markdown.h"
 #include "term/style.h"
-#include "term/tty.h"
-#include "term/width.h"
 #include "verify/verify.h"
 #include "workspace/change.h"
 #include "workspace/diff.h"
 
-#define OUT_BYTES (16u << 20)
 #define SPIN_MS 120
-#define TASK_TEXT_BYTES (1u << 16)
-#define OUTPUT_BYTES (1u << 16)
 #define DIFF_LINES 40 /* of one edit, unless unfolded */
-
-struct ui {
-    struct cli *cli;
-    struct loop *loop;
-    struct tty *tty; /* NULL: plain */
-    struct edit *edit;
-    struct task *task;
-    struct cancel cancel;
-    struct markdown md;
-    struct buf edits;     /* diffs of what the running tool wrote */
-    struct buf pending;   /* messages typed while nobody listened: the next turn */
-    bool working, quit, line_ready, unfold;
-    bool listening;       /* the agent works: a message reaches it with its next request */
-    bool asking, answered; /* a question is put to the person */
-    char answer;
-    bool asked_to_leave;  /* Ctrl-C was pressed on an empty line: once more leaves */
-    size_t area_rows, area_cursor; /* rows of the prompt area as drawn, and the row the cursor is in */
-    char live[160];
-    char context[48], speed[32];
-    int64_t began_ms;
-    int64_t step_ms, step_tokens;
-    int spin;
-    struct loop_source *ticker;
-    char line[TASK_TEXT_BYTES];
-    char last_output[OUTPUT_BYTES];
-    char history[4096];
-};
-
-static size_t columns_of(const struct ui *ui)
-{
-    size_t rows, columns;
-    if (!ui->tty)
-        return term_columns();
-    tty_size(ui->tty, &rows, &columns);
-    return columns;
-}
-
-/* --- the prompt area --- */
-
-static void move_up(struct buf *b, size_t rows)
-{
-    if (rows) /* zero would mean one */
-        buf_addf(b, "\033[%zuA", rows);
-}
-
-/* Row by row: clearing to the end of the screen makes tmux and others push what was there into their history. */
-static void erase_area(const struct ui *ui, struct buf *b)
-{
-    if (!ui->area_rows)
-        return;
-    move_up(b, ui->area_cursor);
-    buf_addc(b, '\r');
-    for (size_t i = 0; i < ui->area_rows; i++)
-        buf_adds(b, i + 1 < ui->area_rows ? "\033[2K\033[B" : "\033[2K");
-    move_up(b, ui->area_rows - 1);
-}
-
-static void add_cut(struct buf *b, const char *text, size_t columns)
-{
-    struct span s = span_of(text);
-    buf_add(b, s.p, width_cut(s, columns));
-}
-
-static size_t live_rows(struct ui *ui, size_t columns, struct buf *b)
-{
-    static const char *const frames[] = { "|", "/", "-", "\\" };
-    char t[24], text[240];
-    if (!ui->working)
-        return 0;
-    (void)snprintf(text, sizeof text, "%s %s (%s; Ctrl-C stops, Enter queues)", frames[ui->spin & 3], ui->live[0] ? ui->live : "working",
-                   format_duration(clock_ms() - ui->began_ms, t));
-    buf_adds(b, style(STYLE_DIM));
-    add_cut(b, text, columns - 1);
-    buf_addf(b, "%s\r\n", style(STYLE_RESET));
-    return 1;
-}
-
-static void status_row(struct ui *ui, size_t columns, struct buf *b)
-{
-    const struct endpoint *ep = ui->task ? task_endpoint(ui->task) : NULL;
-    char text[300], name[80], model[80];
-    (void)snprintf(text, sizeof text, "%s%s%s%s%s%s%s  /help", ep ? clean_into(name, sizeof name, span_of(ep->name), CLEAN_LINE) : "no endpoint yet",
-                   ep ? " " : "", ep ? clean_into(model, sizeof model, span_of(ep->model), CLEAN_LINE) : "", ui->context[0] ? "  context " : "",
-                   ui->context, ui->speed[0] ? "  " : "", ui->speed);
-    buf_adds(b, style(STYLE_DIM));
-    add_cut(b, text, columns - 1);
-    buf_adds(b, style(STYLE_RESET));
-}
-
-static void draw_area(struct ui *ui, struct buf *b)
-{
-    struct edit_layout l = { .text = BUF_INIT(EDIT_TEXT_BYTES * 2) };
-    size_t columns = columns_of(ui), live = live_rows(ui, columns, b), shown = 0;
-    (void)edit_layout(ui->edit, columns, 2, &l);
-    struct span rest = buf_span(&l.text), line;
-    for (size_t i = 0; i < l.rows; i++) {
-        if (!span_split(&rest, '\n', &line))
-            line = SPAN("");
-        buf_addf(b, "%s%s%s", style(STYLE_ACCENT), i ? ". " : "> ", style(STYLE_RESET));
-        buf_add_span(b, line);
-        buf_adds(b, "\r\n");
-        shown++;
-    }
-    status_row(ui, columns, b);
-    size_t total = live + shown + 1, at = live + l.cursor_row;
-    move_up(b, total - 1 - at);
-    buf_addf(b, "\r\033[%zuC", l.cursor_column + 2);
-    ui->area_rows = total;
-    ui->area_cursor = at;
-    buf_finish(&l.text);
-}
-
-static void redraw(struct ui *ui)
-{
-    struct buf b = BUF_INIT(OUT_BYTES);
-    if (!ui->tty)
-        return;
-    buf_adds(&b, "\033[?25l");
-    erase_area(ui, &b);
-    draw_area(ui, &b);
-    buf_adds(&b, "\033[?25h");
-    tty_write(ui->tty, buf_span(&b));
-    buf_finish(&b);
-}
-
-/* Text that stays: complete lines, each ends with \n. */
-static void say(struct ui *ui, struct span text)
-{
-    if (!ui->tty) {
-        cli_out(ui->cli, text);
-        cli_out_now();
-        return;
-    }
-    struct buf b = BUF_INIT(OUT_BYTES);
-    buf_adds(&b, "\033[?25l");
-    erase_area(ui, &b);
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '\n')
-            buf_addc(&b, '\r');
-        buf_addc(&b, text.p[i]);
-    }
-    draw_area(ui, &b);
-    buf_adds(&b, "\033[?25h");
-    tty_write(ui->tty, buf_span(&b));
-    buf_finish(&b);
-}
-
-__attribute__((format(printf, 2, 3))) static void sayf(struct ui *ui, const char *fmt, ...)
-{
-    struct buf b = BUF_INIT(1 << 20);
-    va_list ap;
-    va_start(ap, fmt);
-    buf_addv(&b, fmt, ap);
-    va_end(ap);
-    say(ui, buf_span(&b));
-    buf_finish(&b);
-}
-
-static void say_error(struct ui *ui, const struct err *e)
-{
-    char text[sizeof e->text * 2], hint[sizeof e->hint * 2];
-    sayf(ui, "%s%s%s\n", style(STYLE_BAD), clean_into(text, sizeof text, span_of(e->text), CLEAN_LINE), style(STYLE_RESET));
-    if (e->hint[0])
-        sayf(ui, "  try: %s\n", clean_into(hint, sizeof hint, span_of(e->hint), CLEAN_LINE));
-}
 
 static void end_text(struct ui *ui)
 {
     struct buf b = BUF_INIT(1 << 20);
-    markdown_end(&ui->md, columns_of(ui), &b);
+    markdown_end(&ui->md, ui_columns(ui), &b);
     if (b.n)
-        say(ui, buf_span(&b));
+        ui_say(ui, buf_span(&b));
     buf_finish(&b);
 }
 
@@ -224,7 +50,7 @@ static void end_text(struct ui *ui)
 static void set_live(struct ui *ui, const char *text)
 {
     (void)clean_into(ui->live, sizeof ui->live, span_of(text), CLEAN_LINE);
-    redraw(ui);
+    ui_redraw(ui);
 }
 
 static void deliver_pending(struct ui *ui)
@@ -272,14 +98,25 @@ static void count_tokens(struct ui *ui, struct span piece)
         (void)snprintf(ui->speed, sizeof ui->speed, "%.0f tokens/s", (double)ui->step_tokens * 1000 / (double)ms);
 }
 
+static const char writing[] = "writing";
+
+static void on_call(void *ctx, const char *tool)
+{
+    char text[120];
+    (void)snprintf(text, sizeof text, "writing a call of %s", tool);
+    set_live(ctx, text);
+}
+
 static void on_text(void *ctx, struct span piece)
 {
     struct ui *ui = ctx;
     struct buf b = BUF_INIT(1 << 20);
     count_tokens(ui, piece);
-    markdown_feed(&ui->md, piece, columns_of(ui), &b);
+    if (strcmp(ui->live, writing) != 0)
+        set_live(ui, writing);
+    markdown_feed(&ui->md, piece, ui_columns(ui), &b);
     if (b.n)
-        say(ui, buf_span(&b));
+        ui_say(ui, buf_span(&b));
     buf_finish(&b);
 }
 
@@ -329,7 +166,7 @@ static void say_edits(struct ui *ui)
     }
     if (left)
         buf_addf(&out, "    %s... %zu more lines; /diff shows all%s\n", style(STYLE_DIM), left, style(STYLE_RESET));
-    say(ui, buf_span(&out));
+    ui_say(ui, buf_span(&out));
     buf_finish(&colored);
     buf_finish(&out);
     buf_reset(&ui->edits);
@@ -342,7 +179,7 @@ static void on_tool_done(void *ctx, const char *id, bool ok, struct span output,
     char t[24], last[160];
     (void)id;
     show_outcome(output, last, sizeof last);
-    sayf(ui, "  %s%s%s  %s%s%s%s%s\n", style(STYLE_ACCENT), ui->live, style(STYLE_RESET), style(STYLE_DIM), format_duration(duration_ms, t),
+    ui_sayf(ui, "  %s%s%s  %s%s%s%s%s\n", style(STYLE_ACCENT), ui->live, style(STYLE_RESET), style(STYLE_DIM), format_duration(duration_ms, t),
          style(ok ? STYLE_DIM : STYLE_WARN), last[0] ? "  " : "", last);
     (void)snprintf(ui->last_output, sizeof ui->last_output, "%.*s", (int)(output.n < sizeof ui->last_output ? output.n : sizeof ui->last_output - 1), output.p);
     if (ui->edits.n) {
@@ -356,7 +193,7 @@ static void on_tool_done(void *ctx, const char *id, bool ok, struct span output,
             clean_add(&b, line, CLEAN_TEXT);
             buf_addf(&b, "%s\n", style(STYLE_RESET));
         }
-        say(ui, buf_span(&b));
+        ui_say(ui, buf_span(&b));
         buf_finish(&b);
     }
 }
@@ -364,7 +201,7 @@ static void on_tool_done(void *ctx, const char *id, bool ok, struct span output,
 static void on_retry(void *ctx, const char *why)
 {
     char text[200];
-    sayf(ctx, "  %s%s%s\n", style(STYLE_WARN), clean_into(text, sizeof text, span_of(why), CLEAN_LINE), style(STYLE_RESET));
+    ui_sayf(ctx, "  %s%s%s\n", style(STYLE_WARN), clean_into(text, sizeof text, span_of(why), CLEAN_LINE), style(STYLE_RESET));
 }
 
 static void on_stage(void *ctx, const char *text)
@@ -387,11 +224,11 @@ static void on_gate(void *ctx, const struct gate_result *r)
     struct ui *ui = ctx;
     char t[24], name[120], why[160];
     enum style st = r->verdict == VERDICT_PASS ? STYLE_GOOD : r->verdict == VERDICT_FAIL ? STYLE_BAD : STYLE_WARN;
-    sayf(ui, "  gate %s  %s%s%s  %s%s%s\n", clean_into(name, sizeof name, span_of(r->gate->name), CLEAN_LINE), style(st), gate_verdict_name(r->verdict),
+    ui_sayf(ui, "  gate %s  %s%s%s  %s%s%s\n", clean_into(name, sizeof name, span_of(r->gate->name), CLEAN_LINE), style(st), gate_verdict_name(r->verdict),
          style(STYLE_RESET), format_duration(r->duration_ms, t), r->reason && r->reason[0] ? ": " : "",
          clean_into(why, sizeof why, span_of(r->reason ? r->reason : ""), CLEAN_LINE));
     for (size_t i = 0; i < r->new_failures.len && i < 5; i++)
-        sayf(ui, "      %s\n", clean_into(why, sizeof why, span_of(r->new_failures.items[i]), CLEAN_LINE));
+        ui_sayf(ui, "      %s\n", clean_into(why, sizeof why, span_of(r->new_failures.items[i]), CLEAN_LINE));
 }
 
 /* Leaving the sandbox: the one thing that asks while the agent works. */
@@ -401,10 +238,10 @@ static enum permit_answer permit(void *ctx, const struct permit_request *r, cons
     char what[200], why[400], remembered[200], line[16] = "";
     struct err ignored = ERR_INIT;
     end_text(ui);
-    sayf(ui, "%sleaving the sandbox%s: %s %s\n  %s\n  would be remembered as: %s\n", style(STYLE_WARN), style(STYLE_RESET), permit_kind_name(r->kind),
+    ui_sayf(ui, "%sleaving the sandbox%s: %s %s\n  %s\n  would be remembered as: %s\n", style(STYLE_WARN), style(STYLE_RESET), permit_kind_name(r->kind),
          clean_into(what, sizeof what, span_of(r->what ? r->what : ""), CLEAN_LINE), clean_into(why, sizeof why, span_of(r->why ? r->why : ""), CLEAN_LINE),
          clean_into(remembered, sizeof remembered, span_of(rule), CLEAN_LINE));
-    sayf(ui, "allow? [y]es, [a]lways, [n]o, ne[v]er\n");
+    ui_sayf(ui, "allow? [y]es, [a]lways, [n]o, ne[v]er\n");
     if (!ui->tty) {
         ui->answer = fgets(line, sizeof line, stdin) ? line[0] : 'n';
     } else {
@@ -418,7 +255,7 @@ static enum permit_answer permit(void *ctx, const struct permit_request *r, cons
     }
     enum permit_answer a = ui->answer == 'y' ? PERMIT_ONCE : ui->answer == 'a' ? PERMIT_ALWAYS : ui->answer == 'v' ? PERMIT_NEVER : PERMIT_NO;
     if (ui->tty)
-        sayf(ui, "  %s\n", a == PERMIT_ONCE ? "yes, this once" : a == PERMIT_ALWAYS ? "yes, always here" : a == PERMIT_NEVER ? "never here" : "no");
+        ui_sayf(ui, "  %s\n", a == PERMIT_ONCE ? "yes, this once" : a == PERMIT_ALWAYS ? "yes, always here" : a == PERMIT_NEVER ? "never here" : "no");
     return a;
 }
 
@@ -426,7 +263,7 @@ static void on_tick(void *ctx)
 {
     struct ui *ui = ctx;
     ui->spin++;
-    redraw(ui);
+    ui_redraw(ui);
 }
 
 /* --- commands --- */
@@ -442,8 +279,8 @@ static void slash_help(struct ui *ui, struct span arg)
 {
     (void)arg;
     for (const struct slash *s = slashes; s->name; s++)
-        sayf(ui, "  %s%-10s%s %s\n", style(STYLE_ACCENT), s->name, style(STYLE_RESET), s->summary);
-    sayf(ui, "  @path names a file, Tab completes; Alt-Enter or \\ and Enter: a new line; Ctrl-C stops the agent, twice leaves\n");
+        ui_sayf(ui, "  %s%-10s%s %s\n", style(STYLE_ACCENT), s->name, style(STYLE_RESET), s->summary);
+    ui_sayf(ui, "  @path names a file, Tab completes; Alt-Enter or \\ and Enter: a new line; Ctrl-C stops the agent, twice leaves\n");
 }
 
 static void slash_diff(struct ui *ui, struct span arg)
@@ -453,14 +290,14 @@ static void slash_diff(struct ui *ui, struct span arg)
     const struct change *c = ui->task ? task_change(ui->task) : NULL;
     (void)arg;
     if (!c || !c->nfiles) {
-        sayf(ui, "nothing was changed\n");
+        ui_sayf(ui, "nothing was changed\n");
         return;
     }
     if (change_diff(c, NULL, &diff, &e) < 0) {
-        say_error(ui, &e);
+        ui_say_error(ui, &e);
     } else {
         show_diff_text(buf_span(&diff), &colored);
-        say(ui, buf_span(&colored));
+        ui_say(ui, buf_span(&colored));
     }
     buf_finish(&diff);
     buf_finish(&colored);
@@ -473,12 +310,12 @@ static void slash_apply(struct ui *ui, struct span arg)
     (void)arg;
     if (!ui->task || task_apply(ui->task, &r, &e) < 0) {
         if (ui->task)
-            say_error(ui, &e);
+            ui_say_error(ui, &e);
         else
-            sayf(ui, "nothing was changed\n");
+            ui_sayf(ui, "nothing was changed\n");
         return;
     }
-    sayf(ui, "%s%s%s%s%s\n", r.applied ? "applied, change " : "", r.applied ? r.change : r.reason, r.hint[0] ? "; " : "", r.hint, "");
+    ui_sayf(ui, "%s%s%s%s%s\n", r.applied ? "applied, change " : "", r.applied ? r.change : r.reason, r.hint[0] ? "; " : "", r.hint, "");
 }
 
 static void slash_undo(struct ui *ui, struct span arg)
@@ -488,16 +325,16 @@ static void slash_undo(struct ui *ui, struct span arg)
     int step;
     if (span_trim(arg).n && parse_i64(span_trim(arg), 0, 1000000, &wanted, &e) < 0) {
         err_wrap(&e, "/undo STEP");
-        say_error(ui, &e);
+        ui_say_error(ui, &e);
         return;
     }
     step = (int)wanted;
     if (task_undo(ui->task, &step, &e) < 0)
-        say_error(ui, &e);
+        ui_say_error(ui, &e);
     else if (step > 0)
-        sayf(ui, "the files are as they were after step %d\n", step);
+        ui_sayf(ui, "the files are as they were after step %d\n", step);
     else
-        sayf(ui, "the files are as they were before the first step\n");
+        ui_sayf(ui, "the files are as they were before the first step\n");
 }
 
 static void slash_compact(struct ui *ui, struct span arg)
@@ -507,9 +344,9 @@ static void slash_compact(struct ui *ui, struct span arg)
     struct attempt *a = ui->task ? task_attempt(ui->task) : NULL;
     int64_t freed = a ? attempt_compact(a, &e) : 0;
     if (freed < 0)
-        say_error(ui, &e);
+        ui_say_error(ui, &e);
     else
-        sayf(ui, "about %" PRId64 " tokens freed\n", freed);
+        ui_sayf(ui, "about %" PRId64 " tokens freed\n", freed);
 }
 
 static void slash_output(struct ui *ui, struct span arg)
@@ -518,7 +355,7 @@ static void slash_output(struct ui *ui, struct span arg)
     (void)arg;
     clean_add(&b, span_of(ui->last_output), CLEAN_TEXT);
     buf_addc(&b, '\n');
-    say(ui, buf_span(&b));
+    ui_say(ui, buf_span(&b));
     buf_finish(&b);
 }
 
@@ -526,7 +363,7 @@ static void slash_unfold(struct ui *ui, struct span arg)
 {
     (void)arg;
     ui->unfold = !ui->unfold;
-    sayf(ui, ui->unfold ? "results of tools are shown whole\n" : "results of tools are folded\n");
+    ui_sayf(ui, ui->unfold ? "results of tools are shown whole\n" : "results of tools are folded\n");
 }
 
 static void slash_quit(struct ui *ui, struct span arg)
@@ -559,7 +396,7 @@ static void complete(struct ui *ui)
         names[i] = slashes[i].name;
     complete_word(ui->edit, names, &several);
     if (several.n)
-        sayf(ui, "%s%s%s\n", style(STYLE_DIM), buf_str(&several), style(STYLE_RESET));
+        ui_sayf(ui, "%s%s%s\n", style(STYLE_DIM), buf_str(&several), style(STYLE_RESET));
     buf_finish(&several);
 }
 
@@ -591,7 +428,7 @@ static void typed_meanwhile(struct ui *ui)
         return;
     }
     if (is != 0) {
-        sayf(ui, "%s%s%s\n", style(STYLE_WARN), is > 0 ? "that waits until the agent has ended; Ctrl-C stops it" : "no such command; /help lists them",
+        ui_sayf(ui, "%s%s%s\n", style(STYLE_WARN), is > 0 ? "that waits until the agent has ended; Ctrl-C stops it" : "no such command; /help lists them",
              style(STYLE_RESET));
         return;
     }
@@ -603,7 +440,7 @@ static void typed_meanwhile(struct ui *ui)
     buf_addf(&b, "%squeued: ", style(STYLE_DIM));
     clean_add(&b, line, CLEAN_TEXT);
     buf_addf(&b, "%s\n", style(STYLE_RESET));
-    say(ui, buf_span(&b));
+    ui_say(ui, buf_span(&b));
     buf_finish(&b);
 }
 
@@ -619,7 +456,7 @@ static void interrupt(struct ui *ui, bool leaving)
         ui->quit = ui->line_ready = true;
     } else {
         ui->asked_to_leave = true;
-        sayf(ui, "%sCtrl-C once more leaves%s\n", style(STYLE_DIM), style(STYLE_RESET));
+        ui_sayf(ui, "%sCtrl-C once more leaves%s\n", style(STYLE_DIM), style(STYLE_RESET));
     }
     loop_wake(ui->loop);
 }
@@ -681,7 +518,7 @@ static void on_key(void *ctx, const struct key *k)
     default:
         break;
     }
-    redraw(ui);
+    ui_redraw(ui);
 }
 
 /* SIGTERM and SIGHUP leave; SIGINT (no key without a screen) is Ctrl-C. The loop's thread. */
@@ -700,10 +537,12 @@ static void on_signal(void *ctx, int signo)
 static void on_resize(void *ctx)
 {
     struct ui *ui = ctx;
-    /* the terminal has wrapped what was drawn: the old area cannot be found again, so it stays above */
-    ui->area_rows = ui->area_cursor = 0;
-    tty_write(ui->tty, SPAN("\r\n"));
-    redraw(ui);
+    if (ui_columns(ui) < ui->area_columns) {
+        /* some terminals wrap what was drawn, others cut it: the old area cannot be found again, so it stays above */
+        ui->area_rows = ui->area_cursor = 0;
+        tty_write(ui->tty, SPAN("\r\n"));
+    }
+    ui_redraw(ui);
 }
 
 /* --- the session --- */
@@ -714,7 +553,7 @@ static void turn(struct ui *ui)
     struct err e = ERR_INIT;
     char reason[600];
     if (ui->tty)
-        sayf(ui, "\n%s> %s%s\n", style(STYLE_BOLD), ui->line, style(STYLE_RESET));
+        ui_sayf(ui, "\n%s> %s%s\n", style(STYLE_BOLD), ui->line, style(STYLE_RESET));
     ui->cancel = (struct cancel){ 0 };
     ui->working = true;
     ui->listening = false;
@@ -727,13 +566,13 @@ static void turn(struct ui *ui)
     ui->working = ui->listening = false;
     end_text(ui);
     if (rc < 0) {
-        say_error(ui, &e);
+        ui_say_error(ui, &e);
         return;
     }
     if (r.status == TASK_UNCHANGED)
         return;
     enum style st = r.status == TASK_VERIFIED ? STYLE_GOOD : r.status == TASK_RED || r.status == TASK_UNSERVED ? STYLE_BAD : STYLE_WARN;
-    sayf(ui, "%s%s%s%s%s%s\n", style(st), task_status_name(r.status), style(STYLE_RESET), r.reason[0] ? ": " : "",
+    ui_sayf(ui, "%s%s%s%s%s%s\n", style(st), task_status_name(r.status), style(STYLE_RESET), r.reason[0] ? ": " : "",
          clean_into(reason, sizeof reason, span_of(r.reason), CLEAN_LINE), r.change[0] ? "; /diff shows the change, /apply carries it in" : "");
 }
 
@@ -747,7 +586,7 @@ static void handle_line(struct ui *ui)
     if (is > 0)
         s->run(ui, arg);
     else if (is < 0)
-        sayf(ui, "no such command; /help lists them\n");
+        ui_sayf(ui, "no such command; /help lists them\n");
     else
         turn(ui);
     while (ui->pending.n && !ui->quit && !ui->cancel.raised) { /* typed when the agent had ended already */
@@ -785,7 +624,7 @@ static int plain_session(struct ui *ui)
 
 static int screen_session(struct ui *ui, struct err *e)
 {
-    redraw(ui);
+    ui_redraw(ui);
     while (!ui->quit) {
         ui->line_ready = false;
         int r = loop_wait(ui->loop, &ui->line_ready, 0, cli_cancel(ui->cli), e);
@@ -793,10 +632,10 @@ static int screen_session(struct ui *ui, struct err *e)
             break;
         if (ui->line_ready && !ui->quit)
             handle_line(ui);
-        redraw(ui);
+        ui_redraw(ui);
     }
     struct buf b = BUF_INIT(4096);
-    erase_area(ui, &b);
+    ui_erase(ui, &b);
     tty_write(ui->tty, buf_span(&b));
     buf_finish(&b);
     return EXIT_DONE;
@@ -815,7 +654,7 @@ static int interactive_main(struct cli *cli)
         return cli_fail(cli, EXIT_USAGE, &e);
     }
     const struct attempt_events live = { .ctx = ui, .on_request = on_request, .on_progress = on_progress, .on_text = on_text,
-                                         .on_reasoning = on_reasoning, .on_tool = on_tool, .on_written = on_written, .on_tool_done = on_tool_done,
+                                         .on_reasoning = on_reasoning, .on_call = on_call, .on_tool = on_tool, .on_written = on_written, .on_tool_done = on_tool_done,
                                          .on_retry = on_retry };
     const struct task_events events = { .ctx = ui, .on_stage = on_stage, .on_gate_start = on_gate_start, .on_gate = on_gate,
                                         .permit = permit };

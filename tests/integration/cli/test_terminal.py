@@ -291,6 +291,19 @@ def leaving_the_sandbox_asks_once(t):
 
 
 @case
+def words_stream_before_their_line_is_whole(t):
+    t.serve({"text": "these are the words of one long paragraph that has no end for quite a while and goes on and on\nlast", "pieces": 6, "piece_delay_ms": 150})
+    t.open(f"{STEAD} --endpoint {t.url}", columns=60)
+    t.wait(">")
+    t.type("explain")
+    t.keys("Enter")
+    t.wait("the words of one", "writing (", timeout=10)
+    t.wait("last", gone=["writing ("])
+    text = t.screen()
+    assert text.count("these are the words") == 1, text
+
+
+@case
 def tab_lists_what_it_could_be(t):
     t.serve({"text": "x"}, repeat=True)
     t.open(f"{STEAD} --endpoint {t.url}")
