@@ -79,6 +79,9 @@ static int run_shell(struct tool_run *run, const void *data, struct buf *out, st
         buf_adds(out, "[ended: the sandbox's disk limit]\n");
     if (r.timed_out)
         buf_addf(out, "[ended after %lld s, the time limit; timeout_s sets another]\n", (long long)(x.timeout_ms / 1000));
+    const char *hint = r.status ? sandbox_hint(env->sandbox, buf_span(&raw)) : NULL;
+    if (hint)
+        buf_addf(out, "[%s]\n", hint);
     buf_addf(out, "[exit %d]", r.status);
     return 0;
 }

@@ -49,6 +49,10 @@ struct relay {
     struct termios saved;
     bool raw, done, regular, in_end;
     bool closed;           /* nobody reads our standard output any more */
+    bool clean[2];         /* standard output, standard error are a terminal of ours, and the command has none */
+    struct cleaner cleaner[2];
+    char last[1024];       /* of what was said */
+    size_t nlast;
 };
 
 static void winsize(unsigned short *rows, unsigned short *cols)
@@ -89,11 +93,28 @@ static bool write_stream(int fd, struct span data)
     return true;
 }
 
+/* The last of what was said, for sandbox_hint. */
+static void remember(struct relay *r, struct span data)
+{
+    size_t size = sizeof r->last, n = data.n < size ? data.n : size;
+    size_t keep = r->nlast < size - n ? r->nlast : size - n;
+    memmove(r->last, r->last + r->nlast - keep, keep);
+    memcpy(r->last + keep, data.p + data.n - n, n);
+    r->nlast = keep + n;
+}
+
 static void on_output(void *ctx, int stream, struct span data)
 {
     struct relay *r = ctx;
     struct err ignored;
-    if (r->closed || write_stream(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data))
+    AUTO(buf) struct buf clean = BUF_INIT((size_t)1 << 20);
+    int fd = stream == 2 ? STDERR_FILENO : STDOUT_FILENO;
+    remember(r, data);
+    if (r->clean[fd - 1]) {
+        (void)cleaner_add(&r->cleaner[fd - 1], &clean, data, CLEAN_TEXT);
+        data = buf_span(&clean);
+    }
+    if (r->closed || write_stream(fd, data))
         return;
     r->closed = true;
     (void)sandbox_job_signal(r->job, SIGKILL, &ignored);
@@ -182,6 +203,8 @@ static int relay_command(struct cli *cli, struct loop *loop, struct sandbox *sb,
     struct sandbox_exec x = { .argv = argv, .timeout_ms = cli_int(cli, "timeout", 0), .on_output = on_output,
                               .ctx = &r, .stdin_open = true, .tty = cli_flag(cli, "tty") };
     winsize(&x.rows, &x.cols);
+    for (int i = 0; i < 2; i++)
+        r.clean[i] = !x.tty && isatty(i + 1);
     int rc = sandbox_job_start(sb, &x, on_done, &r, &r.job, e);
     if (rc < 0)
         return rc;
@@ -195,7 +218,7 @@ static int relay_command(struct cli *cli, struct loop *loop, struct sandbox *sb,
     if (rc >= 0)
         rc = sandbox_job_result(r.job, &result, e);
     if (r.raw)
-        (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &r.saved);
+        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &r.saved); /* answers of the terminal to what was asked inside are nobody's input */
     loop_remove(r.in);
     loop_remove(r.winch);
     sandbox_job_destroy(r.job);
@@ -209,6 +232,9 @@ static int relay_command(struct cli *cli, struct loop *loop, struct sandbox *sb,
         (void)fprintf(stderr, "stead: the command was killed: everything inside together needed more memory than allowed (--memory)\n");
     else if (result.out_of_disk)
         (void)fprintf(stderr, "stead: the command was killed: it wrote more than allowed (--disk)\n");
+    const char *hint = result.status ? sandbox_hint(sb, (struct span){ r.last, r.nlast }) : NULL;
+    if (hint)
+        (void)fprintf(stderr, "stead: %s\n", hint);
     return 0;
 }
 

@@ -375,6 +375,7 @@ int sandbox_begin(struct loop *loop, const struct sandbox_spec *spec, struct san
     if (!sb)
         return err_set(e, ERR_NOMEM, "out of memory");
     sb->loop = loop;
+    sb->exceptions = spec->exceptions;
     sb->p = (struct started){ 0, -1, -1 };
     sb->tmpfs_fd = -1;
     buf_init(&sb->note, 4096);

@@ -121,6 +121,34 @@ int sandbox_parse_exception(const char *name, unsigned *exceptions, struct err *
     return err_set(e, ERR_USAGE, "'%s' is no sandbox exception: there are userns and ptrace", name);
 }
 
+/* How programs say that they were refused. */
+static const struct {
+    const char *says;
+    enum sandbox_exception bit;
+} refusals[] = {
+    { "ptrace: Operation not permitted", SANDBOX_ALLOW_PTRACE },                  /* gdb */
+    { "PTRACE_TRACEME: Operation not permitted", SANDBOX_ALLOW_PTRACE },          /* strace */
+    { "ptrace(PTRACE_TRACEME, ...): Operation not permitted", SANDBOX_ALLOW_PTRACE },
+    { "ptrace(PTRACE_SEIZE", SANDBOX_ALLOW_PTRACE },
+    { "No usable sandbox!", SANDBOX_ALLOW_USERNS },                               /* Chromium */
+    { "Failed to move to new namespace", SANDBOX_ALLOW_USERNS },
+    { "unshare failed: Operation not permitted", SANDBOX_ALLOW_USERNS },
+    { "No permissions to create new namespace", SANDBOX_ALLOW_USERNS },           /* bubblewrap */
+    { "cannot clone: Operation not permitted", SANDBOX_ALLOW_USERNS },            /* podman */
+};
+
+const char *sandbox_hint(const struct sandbox *sb, struct span output)
+{
+    for (size_t i = 0; i < COUNT_OF(refusals); i++) {
+        if (sb->exceptions & refusals[i].bit || span_find(output, span_of(refusals[i].says)) < 0)
+            continue;
+        return refusals[i].bit == SANDBOX_ALLOW_PTRACE
+                   ? "debuggers are refused in the sandbox; --allow ptrace, or sandbox.allow: [ptrace] in the user's configuration, allows them"
+                   : "nested user namespaces are refused in the sandbox; --allow userns, or sandbox.allow: [userns] in the user's configuration, allows them";
+    }
+    return NULL;
+}
+
 struct row {
     enum wire_op op;
     unsigned flags;

@@ -109,6 +109,7 @@ struct sandbox {
     struct buf note;
     const char *const *env;
     char *workspace, *target, *layers;
+    unsigned exceptions;
     bool dead, has_rg, searched_rg;
     int tmpfs_fd;
     uint32_t next_id;

@@ -97,6 +97,8 @@ struct sandbox_spec {
 int sandbox_parse_mount(const char *text, struct arena *a, struct sandbox_mount *out, struct err *e) WARN_UNUSED;
 /* "userns", "ptrace": adds its bit to *exceptions. */
 int sandbox_parse_exception(const char *name, unsigned *exceptions, struct err *e) WARN_UNUSED;
+/* What a program said as it failed names a wall that an exception would open: a sentence about it, or NULL. */
+const char *sandbox_hint(const struct sandbox *sb, struct span output);
 
 /* ERR_DENIED with a hint when isolation is impossible here; ERR_UNSUPPORTED when this overlay is (use another layer kind). */
 int sandbox_start(struct loop *loop, const struct sandbox_spec *spec, struct sandbox **out, struct err *e) WARN_UNUSED;

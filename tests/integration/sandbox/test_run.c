@@ -346,12 +346,16 @@ static void pause__holds_those_who_continue_each_other(void **state)
 static void exceptions__are_named_holes(void **state)
 {
     (void)state;
+    assert_contains(sandbox_hint(P.sb, SPAN("warning: ptrace: Operation not permitted\n")), "--allow ptrace");
+    assert_contains(sandbox_hint(P.sb, SPAN("x: No usable sandbox! If")), "--allow userns");
+    assert_null(sandbox_hint(P.sb, SPAN("Operation not permitted")));
     assert_int_not_equal(shell(&P, "unshare -Ur true 2>/dev/null", NULL), 0);
     sandbox_destroy(P.sb);
     P.sb = NULL;
     P.spec.exceptions = SANDBOX_ALLOW_USERNS | SANDBOX_ALLOW_PTRACE;
     place_start(&P);
     assert_int_equal(shell(&P, "unshare -Ur true", NULL), 0);
+    assert_null(sandbox_hint(P.sb, SPAN("warning: ptrace: Operation not permitted\n")));
 }
 
 int main(void)
