@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kill.py STEAD [ROUNDS]: SIGKILL `stead sandbox run` at random moments.
+"""kill.py STEAD [--uid N] [ROUNDS]: SIGKILL `stead sandbox run` at random moments; started as root, as identity N.
 
 Half a second later no process of the sandbox is alive; after the next run nothing of it is on disk, and no cgroup is left; the
 workspace is what it was.
@@ -34,15 +34,31 @@ def cgroups(pid):
 
 def main():
     stead = os.path.abspath(sys.argv[1])
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 40
+    args = sys.argv[2:]
+    become = {}
+    if args[:1] == ["--uid"]:
+        if os.geteuid() != 0:
+            print("needs root, to become somebody else")
+            return 77
+        become = {"user": int(args[1]), "group": int(args[1]), "extra_groups": []}
+        args = args[2:]
+    rounds = int(args[0]) if args else 40
     base = tempfile.mkdtemp(prefix="stead-kill-")
     os.chmod(base, 0o755)
     ws, state = base + "/ws", base + "/state"
     os.mkdir(ws)
+    os.mkdir(state)
     with open(ws + "/a.txt", "w") as f:
         f.write("alpha\n")
     env = dict(os.environ, STEAD_STATE_DIR=state)
-    if subprocess.run([stead, "sandbox", "run", "--", "true"], cwd=ws, env=env, capture_output=True).returncode == 7:
+    if become:
+        for path in (base, ws, ws + "/a.txt", state):
+            os.chown(path, become["user"], become["group"])
+        env["HOME"] = base
+        build = os.path.dirname(stead)
+        stead = shutil.copy(stead, base)
+        shutil.copy(build + "/../sandbox/helper/stead-helper", base)
+    if subprocess.run([stead, "sandbox", "run", "--", "true"], cwd=ws, env=env, capture_output=True, **become).returncode == 7:
         print("no sandbox can be set up here")
         return 77
     rng = random.Random(int.from_bytes(os.urandom(4), "big"))
@@ -53,7 +69,7 @@ def main():
             script = "echo x > new; echo y > a.txt; setsid sleep %s & sleep %s & sleep 0.03; exec sleep %s" % ((mark.decode(),) * 3)
             options = rng.choice([[], ["--keep"], ["--ro"]])
             p = subprocess.Popen([stead, "sandbox", "run", *options, "--", "sh", "-c", script], cwd=ws, env=env, stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **become)
             pids.append(p.pid)
             time.sleep(rng.random() * 0.15)
             p.kill()
@@ -68,7 +84,7 @@ def main():
                 print("round %d: the workspace was written" % i)
                 return 1
         time.sleep(2.2)  # a layer without a description is given that long to get one
-        subprocess.run([stead, "sandbox", "run", "--", "true"], cwd=ws, env=env, check=True)
+        subprocess.run([stead, "sandbox", "run", "--", "true"], cwd=ws, env=env, check=True, **become)
         left = os.listdir(state + "/layers") if os.path.isdir(state + "/layers") else []
         groups = [g for pid in pids for g in cgroups(pid)] if os.geteuid() == 0 else []
         if left or groups:
