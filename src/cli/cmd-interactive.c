@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/utf8.h"
+#include "cli/ask-why.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
 #include "cli/line-help.h"
@@ -474,9 +475,28 @@ static void answer_key(struct ui *ui, const struct key *k)
     loop_wake(ui->loop);
 }
 
+/* w or s as an answer to the question after an interruption; any other key is what it always is. */
+static bool answers_why(struct ui *ui, const struct key *k)
+{
+    enum why w = ui->asked_why ? why_of_key(k) : WHY_NONE;
+    struct err e = ERR_INIT;
+    ui->asked_why = false;
+    if (w == WHY_NONE || edit_text(ui->edit).n)
+        return false;
+    if (why_record(ui->journal, task_session(ui->task), "interrupted", w, &e) < 0)
+        ui_say_error(ui, &e);
+    else
+        ui_sayf(ui, "%snoted: %s%s\n", style(STYLE_DIM), why_name(w), style(STYLE_RESET));
+    return true;
+}
+
 static void on_key(void *ctx, const struct key *k)
 {
     struct ui *ui = ctx;
+    if (answers_why(ui, k)) {
+        ui_redraw(ui);
+        return;
+    }
     bool leaving = ui->asked_to_leave;
     ui->asked_to_leave = false;
     if (ui->asking) {
@@ -574,6 +594,10 @@ static void turn(struct ui *ui)
     enum style st = r.status == TASK_VERIFIED ? STYLE_GOOD : r.status == TASK_RED || r.status == TASK_UNSERVED ? STYLE_BAD : STYLE_WARN;
     ui_sayf(ui, "%s%s%s%s%s%s\n", style(st), task_status_name(r.status), style(STYLE_RESET), r.reason[0] ? ": " : "",
          clean_into(reason, sizeof reason, span_of(r.reason), CLEAN_LINE), r.change[0] ? "; /diff shows the change, /apply carries it in" : "");
+    if (r.exit == EXIT_INTERRUPTED && ui->tty) {
+        ui->asked_why = true;
+        ui_sayf(ui, "%s" ASK_WHY_TEXT "%s\n", style(STYLE_DIM), style(STYLE_RESET));
+    }
 }
 
 static void handle_line(struct ui *ui)
@@ -678,7 +702,7 @@ static int interactive_main(struct cli *cli)
     if (!ui->loop || journal_open(config_journal_path(cfg), JOURNAL_CREATE, &j, &e) < 0) {
         code = cli_fail(cli, cli_exit_of(&e), &e);
     } else {
-        spec.journal = j;
+        spec.journal = ui->journal = j;
         history_load(ui->edit, ui->history);
         if (task_open(&spec, &ui->task, &e) < 0 || (!plain && tty_open(ui->loop, on_key, on_resize, ui, &ui->tty, &e) < 0)) {
             code = cli_fail(cli, cli_exit_of(&e), &e);

@@ -8,6 +8,7 @@
 #include "base/clean.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "cli/ask-why.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
 #include "cli/run-task.h"
@@ -251,6 +252,8 @@ static int finish(struct job *j, bool apply, const char *by, struct err *e)
         if (code != EXIT_DONE || !no)
             return code;
     }
+    if ((no || !yes) && strcmp(by, "person") == 0 && j->change->session[0])
+        ask_why(j->cli, j->loop, j->journal, j->change->session, "review");
     if (no)
         return send_back(j, e);
     if (!j->cli->json)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/ask-why.h"
 #include "cli/cli-internal.h"
 #include "cli/show.h"
 #include "config/config.h"
@@ -81,6 +82,8 @@ int run_task(struct cli *cli, struct task_spec *spec, struct span text, struct e
     }
     if (!cli->json)
         show_result(&show, &r);
+    if (show.rejected || r.exit == EXIT_INTERRUPTED)
+        ask_why(cli, spec->loop, j, r.session, show.rejected ? "review" : "interrupted");
     return r.exit;
 }
 

@@ -298,6 +298,7 @@ static int decide(void *ctx, const struct change *c, const struct verdict *v, st
         out->apply = true;
     } else if (answer[0] == 'n' || answer[0] == 'N') {
         out->verdict = DECISION_REJECT;
+        s->rejected = true;
     }
     (void)e;
     return 0;

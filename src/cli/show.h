@@ -25,6 +25,7 @@ struct show {
     bool live_line;     /* a progress line stands without a newline */
     bool in_text;       /* the model's words are being written */
     bool quiet;
+    bool rejected;      /* a person turned the change down */
     struct cleaner cleaner;
     struct attempt_events live;
     struct task_events events;

@@ -16,6 +16,7 @@
 #include "term/markdown.h"
 #include "term/tty.h"
 
+struct journal;
 struct task;
 
 #define OUT_BYTES (16u << 20)
@@ -28,6 +29,7 @@ struct ui {
     struct tty *tty; /* NULL: plain */
     struct edit *edit;
     struct task *task;
+    struct journal *journal;
     struct cancel cancel;
     struct markdown md;
     struct buf edits;     /* diffs of what the running tool wrote */
@@ -36,6 +38,7 @@ struct ui {
     bool listening;       /* the agent works: a message reaches it with its next request */
     bool asking, answered; /* a question is put to the person */
     char answer;
+    bool asked_why;       /* the next key says why the last turn was interrupted */
     bool asked_to_leave;  /* Ctrl-C was pressed on an empty line: once more leaves */
     size_t area_rows, area_cursor; /* rows of the prompt area as drawn, and the row the cursor is in */
     size_t area_columns;           /* it was drawn for */

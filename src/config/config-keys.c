@@ -301,7 +301,7 @@ const struct config_key config_keys[] = {
     { "inference.idle", KEY_DURATION, TRUST_USER, .max = 30 * DAY_MS, .fallback = "10m", .doc = "it is stopped after so long without a request" },
     { "inference.embedded", KEY_BOOL, TRUST_USER, .fallback = "true", .doc = "start the embedded engine where no endpoint answers" },
 
-    { "report.person", KEY_BOOL, TRUST_USER, .fallback = "false", .doc = "figures by person" },
+    { "report.person", KEY_BOOL, TRUST_USER, .fallback = "false", .doc = "tasks say whose they are, and `stead report` shows figures by person" },
 
     { "paths.state", KEY_TEXT, TRUST_USER, .doc = "directory of the journal and of layers" },
     { "paths.cache", KEY_TEXT, TRUST_USER, .doc = "directory of models and of what can be made again" },

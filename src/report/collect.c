@@ -1,5 +1,6 @@
 #include "report/collect.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,11 +78,14 @@ static int model_of(struct collection *c, struct span name)
     return (int)c->nmodels++;
 }
 
-static const char *intern_class(struct collection *c, struct span name)
+/* A name that tasks have at `member`. */
+static const char *intern(struct collection *c, struct span name, size_t member)
 {
-    for (size_t i = c->ntasks; i-- > 0 && c->ntasks - i < 64;) /* the same few come again and again */
-        if (span_eqs(name, c->tasks[i].class))
-            return c->tasks[i].class;
+    for (size_t i = c->ntasks; i-- > 0 && c->ntasks - i < 64;) { /* the same few come again and again */
+        const char *known = *(const char *const *)((const char *)&c->tasks[i] + member);
+        if (span_eqs(name, known))
+            return known;
+    }
     char *copy = arena_span(c->arena, name);
     if (!copy)
         c->failed = true;
@@ -138,16 +142,17 @@ struct context {
 
 static void on_task(struct context *x, const struct journal_event *ev)
 {
-    struct span class = SPAN("");
-    PICK(ev, { "class", .text = &class });
+    struct span class = SPAN(""), person = SPAN("");
+    PICK(ev, { "class", .text = &class }, { "person", .text = &person });
     struct collection *c = x->c;
     if (!array_grow((void **)&c->tasks, &c->tasks_cap, c->ntasks, 1, sizeof *c->tasks)) {
         c->failed = true;
         return;
     }
-    const char *name = intern_class(c, class);
-    c->tasks[c->ntasks] = (struct seen_task){ .class = name, .model = "", .started_ms = ev->time_ms, .last_ms = ev->time_ms,
-                                              .wrong_active_ms = -1, .green_active_ms = -1, .cause = -1 };
+    const char *name = intern(c, class, offsetof(struct seen_task, class)), *who = intern(c, person, offsetof(struct seen_task, person));
+    c->tasks[c->ntasks] = (struct seen_task){ .class = name, .person = who, .model = "", .started_ms = ev->time_ms, .last_ms = ev->time_ms,
+                                              .wrong_active_ms = -1, .green_active_ms = -1,
+                                              .wrong_before_ms = -1, .green_before_ms = -1, .cause = -1 };
     x->s->task = (int)c->ntasks++;
     x->s->last_ms = ev->time_ms;
 }
@@ -272,8 +277,11 @@ static void on_approval(struct context *x, const struct journal_event *ev)
         x->t->reviews++;
         x->t->review_ms += active;
     }
-    if (span_starts(decision, "reject"))
+    if (span_starts(decision, "reject")) {
+        x->t->wrong_before_ms = x->t->wrong_active_ms;
+        x->t->green_before_ms = x->t->green_active_ms;
         went_wrong(x->t);
+    }
 }
 
 static void on_apply(struct context *x, const struct journal_event *ev)
@@ -306,17 +314,29 @@ static void on_user(struct context *x, const struct journal_event *ev)
         x->t->prompts++;
 }
 
+/* What a person answered to "wrong or slow?": an interruption because it was wrong is no lost patience, but a wrong result; a
+ * change turned down because it came too late was not wrong. */
 static void on_decision(struct context *x, const struct journal_event *ev)
 {
     struct span what = SPAN(""), choice = SPAN("");
     PICK(ev, { "what", .text = &what }, { "choice", .text = &choice });
-    if (!span_eqs(what, "interrupted") || !span_eqs(choice, "wrong"))
+    bool wrong = span_eqs(choice, "wrong"), slow = span_eqs(choice, "slow"), stopped = span_eqs(what, "interrupted");
+    if (!x->t || !(wrong || slow) || !(stopped || span_eqs(what, "review")))
         return;
-    for (size_t i = x->c->nwaits; x->t && i-- > 0;) /* the interruption that it speaks of */
-        if (x->c->waits[i].task == x->s->task) {
-            x->c->waits[i].interrupted = false;
-            break;
-        }
+    x->t->said_wrong += wrong;
+    x->t->said_slow += slow;
+    if (stopped && wrong) {
+        for (size_t i = x->c->nwaits; i-- > 0;) /* the interruption that it speaks of */
+            if (x->c->waits[i].task == x->s->task) {
+                x->c->waits[i].interrupted = false;
+                break;
+            }
+        went_wrong(x->t);
+    }
+    if (!stopped && slow) {
+        x->t->wrong_active_ms = x->t->wrong_before_ms;
+        x->t->green_active_ms = x->t->green_before_ms;
+    }
 }
 
 static void on_result(struct context *x, const struct journal_event *ev)

@@ -14,10 +14,13 @@
 
 struct seen_task {
     const char *class, *model;
+    const char *person;        /* "": not recorded */
     int64_t started_ms, last_ms;
     int64_t active_ms;         /* so far, gaps capped */
     int64_t wrong_active_ms;   /* active_ms at the first wrong result; -1: none */
     int64_t green_active_ms;   /* active_ms when it became green after that; -1: not */
+    int64_t wrong_before_ms, green_before_ms; /* the same before the last review that rejected */
+    int said_wrong, said_slow; /* a person's answers to "wrong or slow?" */
     int prompts;               /* of a person, after the first wrong result */
     int cause;                 /* index in report_cause_names; -1: not escalated */
     bool ended, verified, unchanged, applied, edited, reverted, hosted, stepped;

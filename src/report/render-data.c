@@ -39,6 +39,8 @@ static void each_figure(const struct report_group *g, figure_fn fn, void *ctx)
         { "recovery_ms", s->median, s->low, s->high, s->n },
         { "recovery_prompts", g->prompts.event ? g->prompts.time : NAN, NAN, NAN, s->n },
         { "interruption_median_ms", g->median_interrupted_ms, NAN, NAN, g->interruptions },
+        { "said_wrong", (double)g->said_wrong, NAN, NAN, g->said_wrong + g->said_slow },
+        { "said_slow", (double)g->said_slow, NAN, NAN, g->said_wrong + g->said_slow },
         { "review_seconds_per_line", g->review_lines ? (double)g->review_ms / 1000 / (double)g->review_lines : NAN, NAN, NAN, g->reviewed_changes },
         { "review_rounds_per_change", g->reviewed_changes ? (double)g->review_rounds / (double)g->reviewed_changes : NAN, NAN, NAN, g->reviewed_changes },
     };

@@ -101,6 +101,8 @@ static void waits(const struct report_group *g, struct buf *b)
     }
     section(b, "Latency tolerance", "Of the waits for a model that lasted at least so long, the share in which a person interrupted then.");
     chart(b, "Latency tolerance", rows, REPORT_WAITS, full);
+    if (g->said_wrong + g->said_slow)
+        buf_addf(b, "<p>Asked why, people said: %lld wrong, %lld too slow.</p>\n", (long long)g->said_wrong, (long long)g->said_slow);
     buf_adds(b, "</section>\n");
 }
 
@@ -199,6 +201,7 @@ bool report_html(const struct report *r, struct buf *b)
     completion_by(r, b, REPORT_CLASS, "Task completion by class", "Changes that passed their gates and were carried in, and questions answered, of the tasks started. The line is the 95 % interval.");
     completion_by(r, b, REPORT_WEEK, "Task completion by week", "The same by the week in which the task began.");
     completion_by(r, b, REPORT_MODEL, "Task completion by model", "The same by the model that got the task first.");
+    completion_by(r, b, REPORT_PERSON, "Task completion by person", "The same by who gave the task (report.person is on).");
     waits(all, b);
     causes(all, b);
     steps(r, b);

@@ -54,7 +54,7 @@ static void add_groups(const struct report *r, const struct report_style *st, st
     size_t n = 0;
     for (size_t i = 0; i < r->ngroups; i++)
         n += r->groups[i].by == by;
-    if (n < 2)
+    if (n < (by == REPORT_PERSON ? 1 : 2))
         return;
     buf_addf(b, "  %sby %s%s\n", st->dim, report_by_name(by), st->reset);
     for (size_t i = 0, skip = n > 12 ? n - 12 : 0; i < r->ngroups; i++) /* the newest weeks */
@@ -135,6 +135,8 @@ bool report_text(const struct report *r, const struct report_style *st, struct b
         add_minutes(b, all->median_interrupted_ms);
         buf_addc(b, '\n');
     }
+    if (all->said_wrong + all->said_slow)
+        buf_addf(b, "  asked why, people said: %lld wrong, %lld too slow\n", (long long)all->said_wrong, (long long)all->said_slow);
     head(b, st, "Escalation", "hosted attempt, or handed to a person");
     add_rate(b, st, "all", &all->escalation);
     for (int c = 0; c < REPORT_CAUSES; c++)

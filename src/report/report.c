@@ -14,7 +14,7 @@ const char *const report_cause_names[REPORT_CAUSES] = { "quality", "latency", "c
 
 const char *report_by_name(enum report_by by)
 {
-    static const char *const names[] = { "all", "class", "model", "week" };
+    static const char *const names[REPORT_BYS] = { "all", "class", "model", "week", "person" };
     return names[by];
 }
 
@@ -68,6 +68,7 @@ static const char *key_of(const struct dimension *d, size_t task)
     case REPORT_CLASS: return t->class;
     case REPORT_MODEL: return t->model;
     case REPORT_WEEK: return d->weeks + task * 16;
+    case REPORT_PERSON: return t->person;
     default: return "";
     }
 }
@@ -111,6 +112,8 @@ static void measure(const struct dimension *d, size_t at, struct report_group *g
         g->started++;
         completed += is_completed(t);
         hosted += t->hosted;
+        g->said_wrong += t->said_wrong;
+        g->said_slow += t->said_slow;
         if (t->cause >= 0 || t->hosted) {
             escalated++;
             g->causes[t->cause >= 0 ? t->cause : 3]++; /* hosted from the start: policy sent it there */
@@ -213,6 +216,8 @@ static int build_groups(struct report *r, const struct collection *c, struct err
     for (size_t i = 0; i < c->ntasks; i++)
         week_of(c->tasks[i].started_ms, weeks + i * 16);
     for (int by = 0; by < REPORT_BYS; by++) {
+        if (by == REPORT_PERSON && !r->options.person)
+            continue;
         struct dimension d = { .c = c, .o = &r->options, .by = (enum report_by)by, .weeks = weeks, .names = names, .group = group,
                                .tasks = index, .waits = index + most, .task_from = index + 2 * most,
                                .wait_from = index + 2 * most + GROUPS_MOST + 3, .scratch = scratch, .points = points };

@@ -13,7 +13,7 @@
  *   latency tolerance   how often a person interrupted, by how long they had waited
  *   escalation rate     tasks with a hosted attempt, or handed to a person, of those started; by cause
  *   review burden       active review seconds per changed line, review rounds per change
- * Nothing here says who: figures by person are off, content is never read.
+ * Content is never read. Figures by person are off: only with report.person do tasks say whose they are, and groups show it.
  */
 #ifndef STEAD_REPORT_REPORT_H
 #define STEAD_REPORT_REPORT_H
@@ -30,10 +30,11 @@
 struct report_options {
     int64_t since_ms, until_ms; /* wall clock; 0: open */
     int64_t now_ms;             /* tells what is still running from what was left */
+    bool person;                /* groups by person too, where the journal names any */
 };
 
-enum report_by { REPORT_ALL, REPORT_CLASS, REPORT_MODEL, REPORT_WEEK, REPORT_BYS };
-const char *report_by_name(enum report_by by); /* "all", "class", "model", "week" */
+enum report_by { REPORT_ALL, REPORT_CLASS, REPORT_MODEL, REPORT_WEEK, REPORT_PERSON, REPORT_BYS };
+const char *report_by_name(enum report_by by); /* "all", "class", "model", "week", "person" */
 
 enum { REPORT_WAITS = 5, REPORT_CAUSES = 6 };
 extern const char *const report_wait_names[REPORT_WAITS];   /* "< 10 s", ... "> 2 min" */
@@ -52,6 +53,7 @@ struct report_group { /* one line of figures over some tasks */
     struct rate waits[REPORT_WAITS]; /* interrupted, of the waits that reached the bucket */
     int64_t interruptions;
     double median_interrupted_ms;    /* NAN without one */
+    int64_t said_wrong, said_slow;   /* answers to "wrong or slow?" */
     int64_t reviews, review_ms, review_lines, review_rounds, reviewed_changes;
 };
 
@@ -65,7 +67,7 @@ struct report_steps { /* by model */
 struct report {
     struct report_options options;
     int64_t first_ms, last_ms, facts;
-    struct report_group *groups; /* REPORT_ALL first, then by class, model, week, each in order of name */
+    struct report_group *groups; /* REPORT_ALL first, then by class, model, week, person, each in order of name */
     size_t ngroups;
     struct report_steps *steps;
     size_t nsteps;

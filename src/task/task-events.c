@@ -46,6 +46,8 @@ int event_task(struct task *t, struct span text, struct err *e)
     buf_add_json(&b, text);
     add_text(&b, "class", t->task_class);
     add_text(&b, "workspace", t->spec.workspace);
+    if (t->values->report.person)
+        add_text(&b, "person", task_person(t));
     add_text(&b, "layer", t->layer ? layer_id(t->layer) : NULL);
     return append(t, "task", &b, e);
 }

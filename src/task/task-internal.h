@@ -69,6 +69,7 @@ struct task {
     int64_t resume_step;
     struct arena arena;          /* lives as long as the task */
     const char *task_class;
+    const char *person_name;     /* task_person; NULL until asked */
     enum attempt_goal goal;
     char *engine_url;
     struct engine_address engine_address; /* set with engine_url */
@@ -121,7 +122,8 @@ void task_classes_begin(struct task *t);
 int task_classes(struct task *t, struct err *e) WARN_UNUSED;
 /* Where the rules are unsure and policy.classify_by_model allows, a local model's word for the class. */
 int task_ask_class(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;
-/* task-spent.c: what this task, this day and this user have used, from the journal; for the budgets of a route. */
+/* task-spent.c: whose task it is, by the name that the system knows them by. What this task, this day and this user have used, from the journal; for the budgets of a route. */
+const char *task_person(struct task *t);
 int task_spent(struct task *t, struct route_spent *out, struct err *e) WARN_UNUSED;
 /* What follows an attempt that was not enough; opens the next endpoint when there is one (ESCALATE_TO). */
 int task_escalate(struct task *t, enum escalate_cause cause, int escalations, struct escalation *out, struct cancel *cancel,

@@ -1,9 +1,14 @@
 #include "task/task-internal.h"
 
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "journal/members.h"
 #include "route/candidate.h"
 
@@ -14,9 +19,40 @@ struct used {
 };
 
 struct adding {
-    const struct task *t;
+    struct task *t;
     struct route_spent *out;
+    char (*others)[ID_SIZE]; /* sessions of other people today; where nobody is named they are all mine */
+    size_t nothers, cap;
 };
+
+const char *task_person(struct task *t)
+{
+    char room[4096];
+    struct passwd p, *found = NULL;
+    if (!t->person_name && getpwuid_r(geteuid(), &p, room, sizeof room, &found) == 0 && found)
+        t->person_name = arena_strdup(&t->arena, found->pw_name);
+    return t->person_name ? t->person_name : "unknown";
+}
+
+static bool is_others(const struct adding *x, const char *session)
+{
+    for (size_t i = 0; i < x->nothers; i++)
+        if (strcmp(x->others[i], session) == 0)
+            return true;
+    return false;
+}
+
+/* A task that says whose it is. */
+static void note_person(struct adding *x, const struct journal_event *ev)
+{
+    struct members it = members_of(ev->members);
+    struct member m;
+    struct span name;
+    while (members_next(&it, &m))
+        if (span_eqs(m.name, "person") && member_span(&m, &name) && !span_eqs(name, task_person(x->t)) && !is_others(x, ev->session) &&
+            array_grow((void **)&x->others, &x->cap, x->nothers, 1, sizeof *x->others))
+            (void)snprintf(x->others[x->nothers++], ID_SIZE, "%s", ev->session);
+}
 
 static const struct config_endpoint *hosted_of(const struct task *t, struct span name)
 {
@@ -56,10 +92,12 @@ static void add(struct config_budget *b, const struct used *u, int64_t micro_usd
 
 static int on_fact(void *ctx, const struct journal_event *ev)
 {
-    const struct adding *x = ctx;
+    struct adding *x = ctx;
     bool own = strcmp(ev->session, x->t->session) == 0;
     if (own && strcmp(ev->type, "task") == 0)
         x->out->task = (struct config_budget){ 0 }; /* the next task of a conversation begins anew */
+    if (strcmp(ev->type, "task") == 0)
+        note_person(x, ev);
     if (strcmp(ev->type, "step") != 0 && strcmp(ev->type, "second") != 0)
         return 0;
     struct used u = used_by(ev->members);
@@ -70,7 +108,8 @@ static int on_fact(void *ctx, const struct journal_event *ev)
         candidate_of_config(hosted, &c);
         cost = route_cost(&c, u.prompt, u.completion);
         add(&x->out->day, &u, cost);
-        add(&x->out->user, &u, cost); /* one journal, one user */
+        if (!is_others(x, ev->session))
+            add(&x->out->user, &u, cost);
     }
     if (own)
         add(&x->out->task, &u, cost);
@@ -87,7 +126,8 @@ int task_spent(struct task *t, struct route_spent *out, struct err *e)
     tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
     tm.tm_isdst = -1;
     int64_t midnight = (int64_t)mktime(&tm) * 1000;
-    struct adding x = { t, out };
+    struct adding x = { .t = t, .out = out };
     int r = journal_facts(t->spec.journal, midnight, 0, 0, on_fact, &x, e);
+    free(x.others);
     return r < 0 ? r : 0;
 }

@@ -59,6 +59,10 @@ class Terminal:
         with open(self.record) as f:
             return [json.loads(l)["body"] for l in f if json.loads(l)["n"]]
 
+    def events(self):
+        p = subprocess.run([STEAD, "session", "export"], cwd=self.repo, env=self.env, capture_output=True, text=True, timeout=60)
+        return [json.loads(l) for l in p.stdout.splitlines()]
+
     def tmux(self, *args):
         p = subprocess.run(["tmux", "-S", os.path.join(self.dir, "tmux"), "-f", "/dev/null", *args], env=self.env, capture_output=True, text=True)
         return p.stdout
@@ -165,8 +169,10 @@ def ctrl_c_interrupts_once_and_leaves_twice(t):
     t.wait("waiting for the model")
     began = time.time()
     t.keys("C-c")
-    t.wait("failed", gone=["waiting for the model"])
+    t.wait("failed", "too [s]low", gone=["waiting for the model"])
     assert time.time() - began < 5
+    t.type("w")
+    t.wait("noted: wrong")
     t.type("are you there?")
     t.keys("Enter")
     t.wait("alive again")
@@ -416,14 +422,21 @@ def review_approves_and_rejects_by_hunk(t):
     t.keys("a")
     t.wait("1 approved", "every hunk is decided")
     t.keys("f")
-    t.wait("applied; ", timeout=40)
+    t.wait("applied; ", "too [s]low", timeout=40)
+    t.keys("s")
     t.wait("as you wish", "[l]ater:", timeout=40) # what was rejected went back, and came again
     t.type("n")
     t.keys("Enter")
+    end = time.time() + 25
+    while t.screen().count("too [s]low") < 2 and time.time() < end:
+        time.sleep(0.05)
+    t.keys("x") # neither
     t.wait("exit=6")
     assert "i = 0" in t.read("sum.c"), "the approved hunk was carried in"
     assert t.read("other.c") == "int other;\n", "the rejected one was not"
     assert any("not asked for" in b for b in t.bodies()), "the agent was told why"
+    said = [e for e in t.events() if e["type"] == "decision" and e["what"] in ("review", "interrupted")]
+    assert [(e["what"], e["choice"]) for e in said] == [("review", "slow")], said
 
 
 @case

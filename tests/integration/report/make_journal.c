@@ -71,7 +71,9 @@ static bool one_task(const char *s)
 {
     const char *class = classes[roll(COUNT_OF(classes))];
     uint32_t model = roll(3), escalations = 0;
-    if (!add(s, "task", "{\"text\":\"do something\",\"class\":\"%s\",\"workspace\":\"/w\"}", class) ||
+    static const char *const people[] = { "ada", "grace", "linus" };
+    if (!(roll(4) ? add(s, "task", "{\"text\":\"do something\",\"class\":\"%s\",\"workspace\":\"/w\",\"person\":\"%s\"}", class, people[roll(3)])
+                  : add(s, "task", "{\"text\":\"do something\",\"class\":\"%s\",\"workspace\":\"/w\"}", class)) ||
         !add(s, "route", "{\"endpoint\":\"e\",\"model\":\"%s\",\"local\":%s,\"reasons\":[],\"rejected\":[]}", models[model], model == 2 ? "false" : "true") ||
         !work(s, 1 + roll(8)))
         return false;
@@ -79,7 +81,7 @@ static bool one_task(const char *s)
         now_ms += 1000 + roll(200000);
         return add(s, "error", "{\"code\":\"cancelled\",\"message\":\"interrupted\",\"hint\":\"\"}") &&
                add(s, "result", "{\"status\":\"failed\",\"exit\":130,\"change\":null,\"files\":0,\"lines\":0,\"applied\":false}") &&
-               (roll(3) || add(s, "decision", "{\"what\":\"interrupted\",\"choice\":\"wrong\"}"));
+               (roll(3) || add(s, "decision", "{\"what\":\"interrupted\",\"choice\":\"%s\"}", roll(3) ? "wrong" : "slow"));
     }
     if (roll(30) == 0)
         return true; /* killed: no result ever comes */
@@ -113,6 +115,8 @@ static bool one_task(const char *s)
         now_ms += 60000 + roll(4000000);
         if (!add(s, "approval", "{\"what\":\"h\",\"decision\":\"%s\",\"by\":\"review\",\"change\":\"c1\",\"hunks\":2,\"approved\":2,\"rejected\":0,\"active_ms\":%u}",
                  reject ? "rejected" : "approved", 5000 + roll(90000)))
+            return false;
+        if (reject && roll(2) && !add(s, "decision", "{\"what\":\"review\",\"choice\":\"%s\"}", roll(2) ? "wrong" : "slow"))
             return false;
         if (!reject && !applied && !add(s, "apply", "{\"change\":\"c1\",\"files\":[\"a.c\"],\"conflicts\":[]}"))
             return false;

@@ -80,7 +80,7 @@ def load(path):
             if kind == "task":
                 task = {"class": m["class"], "model": "", "start": t, "last": t, "active": 0, "wrong": None, "green": None, "prompts": 0,
                         "cause": None, "hosted": False, "status": None, "applied": False, "edited": False, "reverted": False,
-                        "lines": 0, "review": [], "stepped": False, "waits": []}
+                        "lines": 0, "review": [], "stepped": False, "waits": [], "person": m.get("person", ""), "before": (None, None), "said": []}
                 tasks.append(task)
             elif kind == "route":
                 model = m["model"]
@@ -108,6 +108,7 @@ def load(path):
             elif kind == "approval":
                 task["review"].append(m["active_ms"])
                 if m["decision"].startswith("reject"):
+                    task["before"] = task["wrong"], task["green"]
                     task["wrong"] = task["active"] if task["wrong"] is None else task["wrong"]
                     task["green"] = None
             elif kind == "apply" and m["files"]:
@@ -116,8 +117,14 @@ def load(path):
                 task["reverted"] |= m["status"] == "reverted"
             elif kind == "edited":
                 task["edited"] = True
-            elif kind == "decision" and m["choice"] == "wrong":
-                task["waits"][-1][1] = False
+            elif kind == "decision":
+                task["said"].append(m["choice"])
+                if m["what"] == "interrupted" and m["choice"] == "wrong":
+                    task["waits"][-1][1] = False
+                    task["wrong"] = task["active"] if task["wrong"] is None else task["wrong"]
+                    task["green"] = None
+                elif m["what"] == "review" and m["choice"] == "slow":
+                    task["wrong"], task["green"] = task["before"]
             elif kind == "result":
                 task["status"], task["lines"] = m["status"], m["lines"]
                 task["applied"] |= m["applied"]
@@ -175,6 +182,10 @@ def check_group(g, tasks):
     for i, metric in enumerate(("under_10s", "10_to_30s", "30_to_60s", "60_to_120s", "over_120s")):
         rate(f"interruption_{metric}", sum(edges[i] <= ms < edges[i + 1] and cut for ms, cut in waits), sum(ms >= edges[i] for ms, _ in waits))
     close(m["interruption_median_ms"]["value"], median([ms for ms, cut in waits if cut]), f"{name}: interruption median")
+    said = [w for t in tasks for w in t["said"]]
+    for word in ("wrong", "slow"):
+        close(m[f"said_{word}"]["value"], said.count(word), f"{name}: said {word}")
+        close(m[f"said_{word}"]["n"], len(said), f"{name}: answers")
     reviewed = [t for t in tasks if t["review"]]
     lines = sum(t["lines"] for t in reviewed)
     close(m["review_seconds_per_line"]["value"], sum(sum(t["review"]) for t in reviewed) / 1000 / lines if lines else None, f"{name}: review")
@@ -185,12 +196,26 @@ def run(*args):
     return subprocess.run([STEAD, "report", *args], check=True, capture_output=True, text=True, timeout=120).stdout
 
 
+def by_person(path):
+    """Off by default; with report.person the same rules hold for each person's tasks."""
+    assert not any(g["by"] == "person" for g in json.loads(run("--json", "--journal", path))["groups"])
+    config = os.path.join(os.path.dirname(path), "person.yaml")
+    with open(config, "w") as f:
+        f.write("report: {person: true}\n")
+    os.environ["STEAD_CONFIG"] = config
+    report = agree(path)
+    assert sorted(g["name"] for g in report["groups"] if g["by"] == "person") == ["ada", "grace", "linus", "unknown"]
+    assert "by person" in run("--journal", path)
+    del os.environ["STEAD_CONFIG"]
+
+
 def agree(path):
     report = json.loads(run("--json", "--journal", path))
     tasks, steps = load(path)
     seen = set()
     for g in report["groups"]:
-        key = {"all": lambda t: "all", "class": lambda t: t["class"], "model": lambda t: t["model"] or "unknown", "week": week}[g["by"]]
+        key = {"all": lambda t: "all", "class": lambda t: t["class"], "model": lambda t: t["model"] or "unknown", "week": week,
+               "person": lambda t: t["person"] or "unknown"}[g["by"]]
         check_group(g, [t for t in tasks if key(t) == g["name"]])
         seen.add((g["by"], g["name"]))
     for by, key in (("class", lambda t: t["class"]), ("week", week)):
@@ -265,5 +290,6 @@ with tempfile.TemporaryDirectory() as d:
         subprocess.run([MAKE, db, "12000", seed], check=True, capture_output=True)
         made = agree(db)
         formats(db, made)
+    by_person(db)
     hostile(d)
 print(f"ok: {checks} figures agree")

@@ -704,6 +704,32 @@ def killed_at_random_moments(w):
 
 
 @case
+def nobody_is_named_unless_report_person_is_on(w):
+    w.c_repo()
+    url = w.serve({"text": "It adds the numbers."}, repeat=True)
+    w.configure("")
+    _, events, _ = w.run("--endpoint", url, task="explain what sum.c does")
+    assert "person" not in events[0] and events[0]["type"] == "task", events[0]
+    w.configure("report: {person: true}\n")
+    _, events, _ = w.run("--endpoint", url, task="explain what sum.c does")
+    me = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+    equal(events[0]["person"], me)
+    groups = json.loads(w.stead("report", "--json").stdout)["groups"]
+    equal(sorted((g["name"], g["tasks"]) for g in groups if g["by"] == "person"), sorted([(me, 1), ("unknown", 1)]))
+
+
+@case
+def a_question_that_ends_in_a_change_waits_for_a_person(w):
+    """What is classed as a question is cheap because nothing comes of it: a change that comes of it all the same never goes in by itself."""
+    w.c_repo()
+    url = w.serve(RIGHT, DONE, DONE)
+    code, events, _ = w.run("--endpoint", url, "--approve", "auto", "--apply", task="explain what sum.c does")
+    equal((code, result(events)["status"]), (6, "pending"), result(events))
+    assert "question" in result(events)["reason"], result(events)
+    equal(w.read("sum.c"), SUM)
+
+
+@case
 def a_hand_edit_after_the_apply_is_noticed(w):
     w.c_repo()
     url = w.serve(RIGHT, DONE, {"text": "It adds."}, repeat=True)
