@@ -274,6 +274,12 @@ int64_t route_cost(const struct route_candidate *c, int64_t prompt_tokens, int64
     return v > INT64_MAX ? INT64_MAX : v < 0 ? 0 : (int64_t)v;
 }
 
+const char *route_over_budget(const struct route_input *in, const struct route_candidate *c, struct arena *a)
+{
+    const struct check_context x = { in, &in->values->policy, a };
+    return over_budget(&x, c);
+}
+
 /* --- the decision --- */
 
 struct building {

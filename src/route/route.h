@@ -85,6 +85,9 @@ int route_decide(const struct route_input *in, struct arena *a, struct route *ou
 /* What so many tokens cost there, in micro-dollars, rounded up. */
 int64_t route_cost(const struct route_candidate *c, int64_t prompt_tokens, int64_t completion_tokens);
 
+/* The budget that a request of in->need_tokens there would exceed, given in->spent; NULL: none. */
+const char *route_over_budget(const struct route_input *in, const struct route_candidate *c, struct arena *a);
+
 /* Is this moment within policy.hours? True where none are set. */
 bool route_hours(const struct config_policy *p, const struct route_now *now);
 

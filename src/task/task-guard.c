@@ -12,6 +12,7 @@
  */
 
 #define GUARD_ARENA_BYTES ((size_t)64 << 20)
+#define BYTES_PER_TOKEN 4
 
 void task_see(struct task *t, const char *path)
 {
@@ -49,10 +50,29 @@ static int ask_person(struct task *t, const struct endpoint *ep, const struct pr
     return ok < 0 ? ok : ok ? 0 : refuse(r, "asks, and nobody allowed it", e);
 }
 
+/* Budgets hold for each request, not only when an endpoint is chosen: an attempt has many. */
+static int check_budget(struct task *t, struct span body, struct arena *a, struct err *e)
+{
+    struct route_input in = t->route_input;
+    int r = task_spent(t, &in.spent, e);
+    if (r < 0)
+        return err_wrap(e, "adding up what was spent");
+    in.need_tokens = (int64_t)(body.n / BYTES_PER_TOKEN);
+    const char *why = route_over_budget(&in, &t->candidates[t->choice], a);
+    if (!why)
+        return 0;
+    t->over_budget = true;
+    err_set(e, ERR_DENIED, "%s", why);
+    return -ERR_DENIED;
+}
+
 static int guard(void *ctx, const struct endpoint *ep, struct span body, struct buf *out, struct err *e)
 {
     struct task *t = ctx;
     AUTO(arena) struct arena a = ARENA_INIT(GUARD_ARENA_BYTES);
+    int allowed = check_budget(t, body, &a, e);
+    if (allowed < 0)
+        return allowed;
     struct privacy_input in = { .bytes = body, .paths = { t->seen, t->nseen } };
     struct privacy_result r;
     int rc = privacy_check(t->privacy, &in, &a, out, &r, e);

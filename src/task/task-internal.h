@@ -75,6 +75,7 @@ struct task {
     struct engine_address engine_address; /* set with engine_url */
     struct turns *turns;         /* with other runs at the endpoint; NULL: hosted */
     bool computed_here;          /* the model runs on this machine's CPU */
+    bool over_budget;            /* the last request was refused for a budget */
     bool slowed;                 /* the engine computes with fewer threads while gates run */
 
     /* one turn */

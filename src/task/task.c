@@ -285,6 +285,13 @@ static const char *const *context_files(struct task *t)
     return files;
 }
 
+/* The tighter of two bounds, where 0 is none; `used` counts against the second. */
+static int64_t tighter(int64_t a, int64_t b, int64_t used)
+{
+    int64_t left = b > used ? b - used : 1;
+    return b <= 0 ? a : a <= 0 || left < a ? left : a;
+}
+
 static int start_attempt(struct task *t, struct span text, struct span evidence, struct err *e)
 {
     struct attempt_spec spec = {
@@ -312,6 +319,10 @@ static int start_attempt(struct task *t, struct span text, struct span evidence,
         },
         .events = t->spec.live,
     };
+    const struct config_budget *budget = &t->values->policy.budgets.task, *spent = &t->route_input.spent.task;
+    spec.limits.max_tokens = tighter(spec.limits.max_tokens, budget->tokens, spent->tokens);
+    spec.limits.timeout_ms = tighter(spec.limits.timeout_ms, budget->time_ms, spent->time_ms);
+    t->over_budget = false;
     spec.maker = t->spec.harness ? attempt_maker_find(t->spec.harness) : NULL;
     attempt_destroy(t->attempt);
     t->attempt = NULL;
@@ -421,7 +432,8 @@ static bool cause_of(const struct task *t, enum escalate_cause *cause)
 {
     switch (t->last.status) {
     case ATTEMPT_ENDPOINT:
-        *cause = t->last.model_error == MODEL_ERR_GUARD                                                ? ESCALATE_PRIVACY
+        *cause = t->over_budget                                                                           ? ESCALATE_BUDGET
+                 : t->last.model_error == MODEL_ERR_GUARD                                                ? ESCALATE_PRIVACY
                  : t->last.model_error == MODEL_ERR_OVERLOAD || t->last.model_error == MODEL_ERR_LOADING ? ESCALATE_OVERLOAD
                  : t->last.model_error == MODEL_ERR_STALLED                                         ? ESCALATE_SLOW
                                                                                                    : ESCALATE_DOWN;
@@ -530,6 +542,8 @@ static int serve(struct task *t, struct span words, struct span text, struct tas
     bool again = true;
     while (rc == 0 && again && cause_of(t, &cause))
         rc = escalate(t, text, cause, r, &again, cancel, e);
+    if (rc == 0 && t->last.status == ATTEMPT_BUDGET && !(t->verified_once && t->verdict.state == VERIFY_VERIFIED))
+        rc = event_escalate(t, t->endpoint->name, "person", escalate_cause_name(ESCALATE_BUDGET), t->last.reason, e);
     if (rc == 0 && t->last.status == ATTEMPT_FINISHED)
         task_health(t, true, 0);
     return rc;

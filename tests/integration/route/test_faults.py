@@ -134,6 +134,29 @@ def budget_of_the_day_keeps_hosted_out(w):
     assert any(r["endpoint"] == "first" and "policy.budgets.day.usd" in r["reason"] for r in route["rejected"]), route
 
 
+@drill(120)
+def a_budget_that_runs_out_in_the_middle_stops_the_sending(w):
+    """Budgets hold for each request, not only when an endpoint is chosen: the third request is not sent, the next stop goes on."""
+    dear = {"prompt_tokens": 60000, "completion_tokens": 10, "total_tokens": 60010}
+    look = {"calls": [{"name": "read", "args": {"path": "sum.c"}}], "usage": dear}
+    cloud = w.serve(look, look, t.RIGHT, t.DONE)
+    here = w.serve(t.RIGHT, t.DONE)
+    chain(w, (cloud, ", local: false, price_in: 10"), (here, ""), more="  budgets: {day: {usd: 1}, task: {usd: 5}}\n")
+    code, events, p = w.run("--approve", "never", timeout=55)
+    went_on(w, code, events, p, "budget")
+    t.equal(len(w.bodies(0)), 2, "requests sent to the dear one")
+
+
+@drill(60)
+def the_bound_of_steps_is_handed_to_a_person_with_its_reason(w):
+    chain(w, (w.serve({"calls": [{"name": "read", "args": {"path": "sum.c"}}]}, {"calls": [{"name": "read", "args": {"path": "test.c"}}]}, t.DONE), ""))
+    code, events, p = w.run("--approve", "never", "--max-steps", "2", timeout=55)
+    t.equal((code, t.result(events)["status"]), (4, "stopped"), p.stderr)
+    move = next(e for e in events if e["type"] == "escalate")
+    t.equal((move["to"], move["cause"]), ("person", "budget"), move)
+    assert "steps" in move["reason"], move
+
+
 @drill(60)
 def a_local_model_says_the_class_where_rules_do_not_know(w):
     url = w.serve({"text": "The fitting name is docs."}, {"calls": [{"name": "write", "args": {"path": "README", "content": "x\n"}}]}, t.DONE, t.DONE)
