@@ -228,7 +228,7 @@ static bool looks_random(struct span s)
     size_t slashes = 0;
     for (size_t i = 0; i < s.n; i++)
         slashes += s.p[i] == '/';
-    if (l.digit < 2 || l.upper < 3 || l.lower < 3 || l.changes * 3 < s.n)
+    if (l.upper < 3 || l.lower < 3 || l.changes * 3 < s.n || (l.digit < 2 && l.changes * 2 < s.n))
         return false; /* words, hexadecimal hashes, identifiers */
     if (slashes > 2 && slashes * 6 > s.n)
         return false; /* a path */
@@ -298,7 +298,7 @@ static bool passes(enum check c, struct span s)
 
 /* --- scanning --- */
 
-struct view { /* the bytes, or the bytes with JSON's escapes undone and where each came from */
+struct view { /* the bytes, or the bytes read in another way (escapes undone, ...) and where each came from */
     struct span text;
     const uint32_t *at; /* NULL: as they are; else at[i] is the offset of text.p[i], at[n] the end */
 };
@@ -308,6 +308,7 @@ struct scan {
     struct arena *arena;
     struct privacy_finding *items;
     size_t len, cap;
+    size_t decoded; /* encoded texts looked at */
     bool failed; /* out of memory, too many, or a match that could not be finished: nothing may leave */
 };
 
@@ -462,34 +463,281 @@ static int by_place(const void *a, const void *b)
     return x->from != y->from ? (x->from > y->from) - (x->from < y->from) : (x->to < y->to) - (x->to > y->to);
 }
 
+/* A view with memory of its own. */
+struct own_view {
+    char *text;
+    uint32_t *at;
+    size_t n;
+};
+
+static void own_view_auto(struct own_view *v)
+{
+    free(v->text);
+    free(v->at);
+}
+
+static struct view view_of(const struct own_view *v)
+{
+    return (struct view){ { v->text, v->n }, v->at };
+}
+
+/* How many bytes at i belong together, and what one character they stand for; `*keep` false: for none. */
+typedef size_t (*reader_fn)(struct span in, size_t i, char *stands, bool *keep);
+
+/* What a terminal shows of it: without colours. */
+static size_t read_colour(struct span in, size_t i, char *stands, bool *keep)
+{
+    *stands = in.p[i];
+    if (in.p[i] != '\x1b' || i + 1 >= in.n || in.p[i + 1] != '[')
+        return 1;
+    size_t n = 2;
+    while (i + n < in.n && strchr("0123456789;:?", in.p[i + n]) && in.p[i + n])
+        n++;
+    *keep = false;
+    return i + n < in.n ? n + 1 : n;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+static size_t read_percent(struct span in, size_t i, char *stands, bool *keep)
+{
+    (void)keep;
+    *stands = in.p[i];
+    if (in.p[i] != '%' || in.n - i < 3 || hex_digit(in.p[i + 1]) < 0 || hex_digit(in.p[i + 2]) < 0)
+        return 1;
+    *stands = (char)(hex_digit(in.p[i + 1]) * 16 + hex_digit(in.p[i + 2]));
+    return 3;
+}
+
+/* "a" + "b", "a" "b" on two lines, a backslash at a line's end: one string in most languages. */
+static size_t read_joint(struct span in, size_t i, char *stands, bool *keep)
+{
+    size_t n = 1;
+    char quote = in.p[i];
+    bool plus = false;
+    *stands = quote;
+    if (quote == '\\' && i + 1 < in.n && in.p[i + 1] == '\n') {
+        while (i + n < in.n && (in.p[i + n] == '\n' || in.p[i + n] == ' ' || in.p[i + n] == '\t'))
+            n++;
+        *keep = false;
+        return n;
+    }
+    if (quote != '"' && quote != '\'' && quote != '`')
+        return 1;
+    while (i + n < in.n && n < 80 && strchr(" \t\r\n+.\\", in.p[i + n]) && in.p[i + n]) {
+        plus |= in.p[i + n] == '+' || in.p[i + n] == '.' || in.p[i + n] == '\n';
+        n++;
+    }
+    if (!plus || i + n >= in.n || in.p[i + n] != quote)
+        return 1;
+    *keep = false;
+    return n + 1;
+}
+
+static size_t read_entity(struct span in, size_t i, char *stands, bool *keep)
+{
+    static const struct {
+        const char *text;
+        char stands;
+    } rows[] = { { "&quot;", '"' }, { "&#34;", '"' }, { "&#39;", '\'' }, { "&#x27;", '\'' }, { "&apos;", '\'' }, { "&lt;", '<' }, { "&gt;", '>' }, { "&amp;", '&' } };
+    (void)keep;
+    *stands = in.p[i];
+    for (size_t k = 0; in.p[i] == '&' && k < COUNT_OF(rows); k++)
+        if (span_starts(span_sub(in, i, in.n), rows[k].text)) {
+            *stands = rows[k].stands;
+            return strlen(rows[k].text);
+        }
+    return 1;
+}
+
+/* The text as `reader` has it: 1, 0 where it is the same, negative without memory. */
+static int rewrite(const struct view *in, reader_fn reader, struct own_view *out)
+{
+    bool changed = false;
+    out->text = malloc(in->text.n + 1);
+    out->at = malloc((in->text.n + 1) * sizeof *out->at);
+    if (!out->text || !out->at)
+        return -1;
+    for (size_t i = 0; i < in->text.n;) {
+        bool keep = true;
+        char stands;
+        size_t n = reader(in->text, i, &stands, &keep);
+        changed |= n > 1;
+        if (keep) {
+            out->text[out->n] = stands;
+            out->at[out->n++] = (uint32_t)offset(in, i);
+        }
+        i += n;
+    }
+    out->at[out->n] = (uint32_t)offset(in, in->text.n);
+    out->text[out->n] = '\0';
+    return changed;
+}
+
+/* --- what is encoded: base64, hexadecimal --- */
+
+#define ENCODED_LEAST 12
+#define ENCODED_LINE 56 /* characters after which a line's end does not end it */
+#define PEEK 48         /* decoded bytes that decide whether it is text */
+#define DECODED_MOST 20000 /* more encoded texts in one request are not looked at one by one: it is blocked */
+
+static int sixty_four(char c)
+{
+    return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '+' || c == '-'                                                                      ? 62
+           : c == '/' || c == '_'                                                                      ? 63
+                                                                                                       : -1;
+}
+
+static size_t decode_64(struct span in, char *out, size_t most)
+{
+    uint32_t bits = 0;
+    int have = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < in.n && n < most; i++) {
+        int v = sixty_four(in.p[i]);
+        if (v < 0)
+            continue; /* a line's end */
+        bits = bits << 6 | (uint32_t)v;
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            out[n++] = (char)(bits >> have & 0xff);
+        }
+    }
+    return n;
+}
+
+static size_t decode_hex(struct span in, char *out, size_t most)
+{
+    size_t n = 0;
+    for (size_t i = 0; i + 1 < in.n && n < most; i += 2)
+        out[n++] = (char)(hex_digit(in.p[i]) * 16 + hex_digit(in.p[i + 1]));
+    return n;
+}
+
+static bool is_text(const char *p, size_t n)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < n; i++)
+        good += (p[i] >= 0x20 && p[i] < 0x7f) || p[i] == '\n' || p[i] == '\t' || p[i] == '\r';
+    return n >= ENCODED_LEAST * 6 / 10 && good * 20 >= n * 19;
+}
+
+#define DEPTH_MOST 2 /* base64 of base64 */
+
+static void scan_rewritten(struct scan *s, const struct view *v, int depth);
+
+/* What is found in the decoded text is found in all of what encodes it. */
+static void scan_encoded(struct scan *s, const struct view *v, size_t from, size_t to, struct span run, int depth,
+                         size_t (*decode)(struct span in, char *out, size_t most))
+{
+    char peek[PEEK];
+    size_t n = decode(run, peek, sizeof peek), first = s->len;
+    if (!is_text(peek, n))
+        return;
+    AUTO(ptr) char *text = malloc(run.n + 1);
+    if (!text || ++s->decoded > DECODED_MOST) {
+        s->failed = true;
+        return;
+    }
+    n = decode(run, text, run.n);
+    const struct view decoded = { { text, n }, NULL };
+    scan_view(s, &decoded);
+    scan_rewritten(s, &decoded, depth + 1);
+    for (size_t i = first; i < s->len; i++) {
+        s->items[i].from = offset(v, from);
+        s->items[i].to = offset(v, to);
+    }
+}
+
+/* Where the run of encoded characters at i ends; a long line goes on in the next. */
+static size_t end_of_run(struct span in, size_t i)
+{
+    size_t line = 0;
+    for (; i < in.n; i++) {
+        if (sixty_four(in.p[i]) >= 0) {
+            line++;
+        } else if ((in.p[i] == '\n' || in.p[i] == '\r') && line >= ENCODED_LINE && i + 1 < in.n && (sixty_four(in.p[i + 1]) >= 0 || in.p[i + 1] == '\n')) {
+            line = in.p[i] == '\r' ? line : 0;
+        } else {
+            break;
+        }
+    }
+    return i;
+}
+
+static void scan_runs(struct scan *s, const struct view *v, int depth)
+{
+    struct span in = v->text;
+    for (size_t i = 0; i < in.n && !s->failed;) {
+        if (sixty_four(in.p[i]) < 0) {
+            i++;
+            continue;
+        }
+        size_t to = end_of_run(in, i), hex = 0;
+        struct span run = span_sub(in, i, to - i);
+        while (hex < run.n && hex_digit(run.p[hex]) >= 0)
+            hex++;
+        if (hex == run.n && run.n >= ENCODED_LEAST)
+            scan_encoded(s, v, i, to, run, depth, decode_hex);
+        for (size_t skip = 0; skip < 4 && run.n >= ENCODED_LEAST + skip; skip++) /* something may stand right before it */
+            scan_encoded(s, v, i, to, span_sub(run, skip, run.n), depth, decode_64);
+        i = to;
+    }
+}
+
+/* --- all the ways to look at it --- */
+
+/* Colours, percent signs and entities undone, strings put together, what is encoded decoded. */
+static void scan_rewritten(struct scan *s, const struct view *v, int depth)
+{
+    static const struct {
+        reader_fn reader;
+        char sign; /* without it there is nothing to do */
+    } steps[] = { { read_colour, '\x1b' }, { read_percent, '%' }, { read_entity, '&' }, { read_joint, '\0' } };
+    struct own_view made[COUNT_OF(steps)] = { { 0 } };
+    struct view now = *v;
+    for (size_t i = 0; i < COUNT_OF(steps) && !s->failed; i++) {
+        if (steps[i].sign && !memchr(now.text.p, steps[i].sign, now.text.n))
+            continue;
+        int changed = rewrite(&now, steps[i].reader, &made[i]);
+        if (changed < 0)
+            s->failed = true;
+        if (changed <= 0)
+            continue;
+        now = view_of(&made[i]);
+        scan_view(s, &now);
+    }
+    if (!s->failed && depth < DEPTH_MOST)
+        scan_runs(s, &now, depth);
+    for (size_t i = 0; i < COUNT_OF(steps); i++)
+        own_view_auto(&made[i]);
+}
+
+/* As it is; JSON's escapes undone; undone twice, since arguments of tool calls are JSON in a JSON string. */
 static void scan_all(struct scan *s, struct span bytes)
 {
-    struct view plain = { bytes, NULL };
-    scan_view(s, &plain);
-    AUTO(ptr) char *once = NULL;
-    AUTO(ptr) uint32_t *at = NULL;
-    AUTO(ptr) char *twice = NULL;
-    AUTO(ptr) uint32_t *at2 = NULL;
-    size_t n, n2;
-    if (s->failed || !memchr(bytes.p, '\\', bytes.n))
-        return;
-    if (!unescape(bytes, &once, &at, &n)) {
-        s->failed = true;
-        return;
+    struct own_view undone[2] = { { 0 } };
+    struct view now = { bytes, NULL };
+    scan_view(s, &now);
+    for (size_t i = 0; i < COUNT_OF(undone) && !s->failed && now.text.n && memchr(now.text.p, '\\', now.text.n); i++) {
+        if (!unescape(now.text, &undone[i].text, &undone[i].at, &undone[i].n)) {
+            s->failed = true;
+            break;
+        }
+        for (size_t k = 0; k <= undone[i].n; k++)
+            undone[i].at[k] = (uint32_t)offset(&now, undone[i].at[k]);
+        now = view_of(&undone[i]);
+        scan_view(s, &now);
     }
-    struct view first = { { once, n }, at };
-    scan_view(s, &first);
-    if (s->failed || !memchr(once, '\\', n))
-        return;
-    /* arguments of tool calls are JSON in a JSON string: undone twice */
-    if (!unescape(first.text, &twice, &at2, &n2)) {
-        s->failed = true;
-        return;
-    }
-    for (size_t i = 0; i <= n2; i++)
-        at2[i] = at[at2[i]];
-    struct view second = { { twice, n2 }, at2 };
-    scan_view(s, &second);
+    if (!s->failed && now.text.n)
+        scan_rewritten(s, &now, 0);
+    for (size_t i = 0; i < COUNT_OF(undone); i++)
+        own_view_auto(&undone[i]);
 }
 
 /* --- deciding --- */
@@ -602,14 +850,40 @@ static void keep_redactable(const struct privacy *p, struct scan *s)
     s->len = n;
 }
 
-static bool clean_after(struct privacy *p, struct span bytes, bool approved, struct arena *a)
+static void sort_findings(struct scan *s)
 {
-    struct scan again = { .p = p, .arena = a };
-    const struct privacy_finding *first = NULL;
-    scan_all(&again, bytes);
-    bool ok = !again.failed && decide(p, &again, approved, &first) == PRIVACY_SEND;
-    free(again.items);
-    return ok;
+    if (s->len)
+        qsort(s->items, s->len, sizeof *s->items, by_place);
+    drop_repeated(s);
+}
+
+#define REDACT_ROUNDS 4
+
+/*
+ * Redact, look at what is left, and redact again what only shows then (one thing stood right behind another): into *clean. False
+ * when something is left after REDACT_ROUNDS, or cannot be checked.
+ */
+static bool redact_all(struct privacy *p, struct span bytes, struct scan *s, bool approved, struct arena *a, struct buf *clean, size_t *redactions)
+{
+    redact(bytes, s, clean, redactions);
+    for (int round = 1; round < REDACT_ROUNDS && !clean->failed; round++) {
+        struct scan again = { .p = p, .arena = a };
+        const struct privacy_finding *first = NULL;
+        AUTO(buf) struct buf next = BUF_INIT(PRIVACY_BYTES_MOST * 2);
+        scan_all(&again, buf_span(clean));
+        sort_findings(&again);
+        enum privacy_action left = again.failed ? PRIVACY_BLOCK : decide(p, &again, approved, &first);
+        keep_redactable(p, &again);
+        if (left == PRIVACY_REDACTED)
+            redact(buf_span(clean), &again, &next, redactions);
+        free(again.items);
+        if (left != PRIVACY_REDACTED)
+            return left == PRIVACY_SEND;
+        buf_reset(clean);
+        buf_add_span(clean, buf_span(&next));
+        clean->failed |= next.failed;
+    }
+    return false;
 }
 
 static int finish(struct privacy *p, const struct privacy_input *in, struct scan *s, struct arena *a, struct buf *out,
@@ -628,10 +902,10 @@ static int finish(struct privacy *p, const struct privacy_input *in, struct scan
     } else {
         AUTO(buf) struct buf clean = BUF_INIT(PRIVACY_BYTES_MOST * 2);
         keep_redactable(p, s);
-        redact(in->bytes, s, &clean, &r->redactions);
+        bool all = redact_all(p, in->bytes, s, in->approved, a, &clean, &r->redactions);
         if (buf_check(&clean, e) < 0)
             return -(int)e->kind;
-        if (!clean_after(p, buf_span(&clean), in->approved, a))
+        if (!all)
             return blocked(r, "what is left after redaction still looks like a secret");
         buf_add_span(out, buf_span(&clean));
         r->reason = arena_printf(a, "%zu redacted", r->redactions);
@@ -653,9 +927,7 @@ int privacy_check(struct privacy *p, const struct privacy_input *in, struct aren
             add_finding(&s, PRIVACY_PATH, path ? path : "a path", 0, 0);
         }
     scan_all(&s, in->bytes);
-    if (s.len)
-        qsort(s.items, s.len, sizeof *s.items, by_place);
-    drop_repeated(&s);
+    sort_findings(&s);
     number_lines(&s, in->bytes);
     r->nfindings = s.len;
     r->findings = arena_array(a, s.len + 1, sizeof *r->findings);

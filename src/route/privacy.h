@@ -13,8 +13,9 @@
  *
  * Looked for: secrets (known forms, assignments to telling names, text that looks random), personal data, marks that a
  * file carries, and content of paths that must not leave. Each kind is blocked, redacted or asked about, as
- * configuration says. The bytes are read as they are and with JSON's escapes undone, so that a key inside a
- * serialised prompt is seen as in a file. What redaction leaves is looked at again; what cannot be checked is blocked.
+ * configuration says. The bytes are read as they are and in the other ways in which a reader would understand them: JSON's
+ * escapes undone (twice), percent signs undone, without colours, strings put together ("a" + "b"), base64 and hexadecimal decoded;
+ * so that a key inside a serialised prompt is seen as in a file. What redaction leaves is looked at again; what cannot be checked is blocked.
  * Check again for every fallback target: the budget and the endpoint differ, and so may the bytes.
  *
  * Findings say which detector and where, never what. One thread; bounded time a byte.

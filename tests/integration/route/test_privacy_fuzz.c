@@ -1,6 +1,7 @@
 /*
  * 10,000 requests, each with secrets planted where a developer's secrets stand: configuration, code, tool output, diffs, URLs;
- * plain, serialised as JSON, and serialised twice. None may be in what the guard lets pass. SEED=n repeats a run.
+ * plain, serialised as JSON, and serialised twice, in percent signs, base64, hexadecimal, colours, HTML, and put together from two
+ * strings. None may be in what the guard lets pass. SEED=n repeats a run.
  */
 #include "route/privacy.h"
 
@@ -76,6 +77,11 @@ static void place(struct buf *text, struct buf *secret)
         known_secret(secret);
         static const char *const before[] = { "token ", "", "key=", "curl -H 'X: ", "// ", "+", "  - ", "\"", "export T=" };
         static const char *const after[] = { "\n", " ", "'", "\"", ";", ",\n", "\t" };
+        if (roll(6) == 0 && !memchr(secret->p, '\n', secret->n)) { /* "first" + "second" */
+            size_t half = secret->n / 2;
+            buf_addf(text, "x = \"%.*s\"%s\"%s\"\n", (int)half, secret->p, roll(2) ? " + " : "\n    ", secret->p + half);
+            return;
+        }
         buf_adds(text, PICK(before));
         buf_add_span(text, buf_span(secret));
         buf_adds(text, PICK(after));
@@ -111,15 +117,58 @@ static void filler(struct buf *b)
         buf_adds(b, PICK(lines));
 }
 
-/* As the request carries it: plain, in JSON, or JSON in JSON (arguments of a tool call). */
-static void serialise(const struct buf *text, uint32_t how, struct buf *out)
+enum form { PLAIN, JSON_ONCE, JSON_TWICE, PERCENT, BASE64, HEXADECIMAL, COLOURS, ENTITIES, FORMS };
+
+static void base64(struct span in, struct buf *out)
 {
-    if (how == 0) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < in.n; i += 3) {
+        uint32_t v = 0;
+        for (size_t k = 0; k < 3; k++)
+            v = v << 8 | (i + k < in.n ? (unsigned char)in.p[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            buf_addc(out, i + k > in.n ? '=' : digits[v >> (18 - 6 * k) & 63]);
+    }
+}
+
+static void encode(struct span in, enum form how, struct buf *out)
+{
+    if (how == BASE64) {
+        base64(in, out);
+        return;
+    }
+    for (size_t i = 0; i < in.n; i++) {
+        unsigned char c = (unsigned char)in.p[i];
+        if (how == HEXADECIMAL)
+            buf_addf(out, "%02x", c);
+        else if (how == PERCENT && !strchr(ALNUM "-_.~", c))
+            buf_addf(out, "%%%02X", c);
+        else if (how == ENTITIES && strchr("\"'<>&", c))
+            buf_adds(out, c == '"' ? "&quot;" : c == '\'' ? "&#39;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : "&amp;");
+        else
+            buf_addc(out, (char)c);
+    }
+}
+
+/* As the request carries it: plain, in JSON, JSON in JSON (arguments of a tool call), or encoded in some way. */
+static void serialise(const struct buf *text, enum form how, struct buf *out)
+{
+    if (how == PLAIN) {
         buf_add_span(out, buf_span(text));
         return;
     }
+    if (how == COLOURS) {
+        struct span rest = buf_span(text), word;
+        while (span_split(&rest, ' ', &word))
+            buf_addf(out, "\x1b[1;3%um%.*s\x1b[0m ", roll(8), (int)word.n, word.p);
+        return;
+    }
+    if (how > JSON_TWICE) {
+        encode(buf_span(text), how, out);
+        return;
+    }
     AUTO(buf) struct buf inner = BUF_INIT(1 << 20);
-    if (how == 2) {
+    if (how == JSON_TWICE) {
         buf_adds(&inner, "{\"content\":");
         buf_add_json(&inner, buf_span(text));
         buf_addc(&inner, '}');
@@ -131,8 +180,15 @@ static void serialise(const struct buf *text, uint32_t how, struct buf *out)
     buf_adds(out, "}]}");
 }
 
-static bool holds(struct span out, struct span secret)
+static bool holds(struct span out, struct span secret, enum form how, struct span body)
 {
+    if (how == BASE64 || how == HEXADECIMAL) /* a longer text has no form of its own in it */
+        return out.n >= body.n && memcmp(out.p, body.p, body.n) == 0;
+    AUTO(buf) struct buf encoded = BUF_INIT(1 << 20);
+    encode(secret, how, &encoded);
+    if (span_find(out, buf_span(&encoded)) >= 0)
+        return true;
+
     AUTO(buf) struct buf once = BUF_INIT(1 << 20), twice = BUF_INIT(1 << 20);
     buf_add_json(&once, secret);
     struct span inner = span_sub(buf_span(&once), 1, once.n - 2);
@@ -161,7 +217,8 @@ static void guard__lets_no_planted_secret_pass(void **state)
         AUTO(arena) struct arena a = ARENA_INIT(4 << 20);
         AUTO(buf) struct buf text = BUF_INIT(1 << 20), body = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
         struct buf secrets[3] = { BUF_INIT(4096), BUF_INIT(4096), BUF_INIT(4096) };
-        uint32_t planted = roll(4), how = roll(3);
+        uint32_t planted = roll(4);
+        enum form how = (enum form)roll(FORMS);
         filler(&text);
         for (uint32_t i = 0; i < planted; i++) {
             place(&text, &secrets[i]);
@@ -178,7 +235,7 @@ static void guard__lets_no_planted_secret_pass(void **state)
         if (r.action >= PRIVACY_ASK)
             assert_int_equal(out.n, 0);
         for (uint32_t i = 0; i < planted; i++) {
-            if (r.action <= PRIVACY_REDACTED && holds(buf_span(&out), buf_span(&secrets[i]))) {
+            if (r.action <= PRIVACY_REDACTED && holds(buf_span(&out), buf_span(&secrets[i]), how, buf_span(&body))) {
                 leaks++;
                 print_message("route %d, form %u: leaked %s\n   in: %.300s\n", n, how, buf_str(&secrets[i]), buf_str(&text));
             }
