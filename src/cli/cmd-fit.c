@@ -112,10 +112,10 @@ static void json_item(struct buf *b, const struct fit_item *i)
              (long long)i->shape.file_bytes, (long long)i->ctx_tokens, (long long)i->ctx_most, (long long)i->shape.ctx_train,
              i->how.slots, i->how.ubatch, fit_kv_name(i->how.type_k));
     buf_addf(b, ",\"kv_type_v\":\"%s\",\"memory_bytes\":{\"weights\":%lld,\"repack\":%lld,\"kv\":%lld,\"recurrent\":%lld,\"compute\":%lld,"
-                "\"output\":%lld,\"projector\":%lld,\"total\":%lld},\"compute_measured\":%s,\"fits\":%s,\"on\":",
+                "\"output\":%lld,\"projector\":%lld,\"total\":%lld},\"compute_measured\":%s,\"loads\":%s,\"fits\":%s,\"on\":",
              fit_kv_name(i->how.type_v), (long long)m->weights, (long long)m->repack, (long long)m->kv, (long long)m->recurrent,
              (long long)m->compute, (long long)m->output, (long long)m->projector, (long long)m->total,
-             m->measured ? "true" : "false", i->fits ? "true" : "false");
+             m->measured ? "true" : "false", i->refused ? "false" : m->measured ? "true" : "null", i->fits ? "true" : "false");
     buf_addf(b, i->gpu >= 0 ? "\"gpu%d\"" : "\"cpu\"", i->gpu);
     json_speed(b, &i->speed);
     buf_adds(b, ",\"note\":");
@@ -250,6 +250,8 @@ static void show_one(struct cli *cli, const struct fit_list *l, const struct fit
     char name[160], a[24], speed[48], first[48];
     cli_outf(cli, "%s%s%s  %s, %s, %.1f billion parameters%s, trained for %lld tokens\n", cli_style(cli, "bold"), clean_name(i->name, name),
              cli_style(cli, "reset"), s->arch, s->quant, (double)s->params / 1e9, s->experts > 1 ? " in experts" : "", (long long)s->ctx_train);
+    if (i->refused)
+        cli_outf(cli, "%s%s.%s\n", cli_style(cli, "red"), clean_name(i->note, name), cli_style(cli, "reset"));
     if (!s->has_template)
         cli_outf(cli, "%sThe file has no chat template: an agent cannot talk to it.%s\n", cli_style(cli, "yellow"), cli_style(cli, "reset"));
     if (i->ctx_tokens > s->ctx_train && s->ctx_train > 0)
@@ -268,7 +270,8 @@ static void show_one(struct cli *cli, const struct fit_list *l, const struct fit
     show_part(cli, "output", m->output, "");
     show_part(cli, "image projector", m->projector, "");
     cli_outf(cli, "  %s%-22s %12s%s  %s%s%s\n", cli_style(cli, "bold"), "together", format_size(m->total, a), cli_style(cli, "reset"),
-             cli_style(cli, i->fits ? "green" : "red"), i->fits ? "fits" : "does not fit", cli_style(cli, "reset"));
+             cli_style(cli, i->fits ? "green" : "red"),
+             i->fits ? "fits" : i->refused ? "as far as the header tells" : "does not fit", cli_style(cli, "reset"));
     if (i->ctx_most > 0)
         cli_outf(cli, "  The largest context that fits: %lld tokens.\n", (long long)i->ctx_most);
     fit_picture_terminal(cli, l, i);
@@ -276,7 +279,7 @@ static void show_one(struct cli *cli, const struct fit_list *l, const struct fit
     ttft_text(&i->speed, first);
     cli_outf(cli, "\nSpeed: %s tokens a second: %s. First token of a message of %.0f tokens after about %s.\n", speed,
              fit_pace_words(i->pace), TTFT_PROMPT, first);
-    if (i->note[0])
+    if (i->note[0] && !i->refused)
         cli_outf(cli, "Note: %s.\n", clean_name(i->note, name));
 }
 

@@ -114,12 +114,17 @@ static int add_file(struct fit_list *l, const char *path, const char *name, stru
     choose_place(l, i);
     if (i->gpu < 0) {
         struct err why = ERR_INIT;
-        if (fit_measure(l->loop, path, i->ctx_tokens, &i->how, l->cancel, &i->memory, &why) < 0)
+        int rc = fit_measure(l->loop, path, i->ctx_tokens, &i->how, l->cancel, &i->memory, &why);
+        if (rc == -ERR_UNSUPPORTED) {
+            i->refused = true;
+            i->fits = false;
+            (void)snprintf(i->note, sizeof i->note, "llama.cpp cannot load this file: %.150s", why.text);
+        } else if (rc < 0)
             (void)snprintf(i->note, sizeof i->note, "compute buffers are estimated: %.140s", why.text);
         else if (i->memory.total > l->budget_bytes)
             i->fits = false;
     }
-    if (s.unsure_kv && !i->memory.measured)
+    if (s.unsure_kv && !i->memory.measured && !i->refused)
         (void)snprintf(i->note, sizeof i->note, "'%s' keeps more than these formulas know", s.arch);
     set_speed(l, i);
     return 0;

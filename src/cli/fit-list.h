@@ -32,6 +32,7 @@ struct fit_item {
     enum fit_pace pace;
     int gpu;             /* it runs on this one, -1: on the CPU */
     bool fits;
+    bool refused;        /* llama.cpp does not load the file; why is in `note` */
 };
 
 struct fit_list {

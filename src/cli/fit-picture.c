@@ -153,7 +153,7 @@ static void add_row(struct buf *b, const struct fit_item *i)
         buf_addf(b, "%d.%d measured", (int)i->speed.expected, (int)(i->speed.expected * 10) % 10);
     else
         buf_addf(b, "%d–%d", (int)i->speed.low, (int)ceil(i->speed.high));
-    buf_addf(b, "</td><td>%s</td></tr>\n", i->fits ? fit_pace_words(i->pace) : "does not fit");
+    buf_addf(b, "</td><td>%s</td></tr>\n", i->fits ? fit_pace_words(i->pace) : i->refused ? "cannot be loaded" : "does not fit");
 }
 
 bool fit_picture_html(struct buf *out, const struct fit_list *l)

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "base/bind.h"
+#include "base/clean.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "inference/locate.h"
 
 #define CELLS 256 /* a sequence's cells are a multiple of this */
-#define MEASURE_MS 60000
+#define MEASURE_MS 30000   /* a fraction of a second; a header of tens of thousands of keys or tensors takes llama.cpp longer */
 
 static const struct kv_type {
     const char *name;
@@ -165,6 +167,32 @@ static const struct field plan_fields[] = {
 };
 #undef ROW
 
+/* Ask the engine: its answer in *out. */
+static int ask_engine(struct loop *loop, const char *const *argv, struct buf *out, struct err *e)
+{
+    static const char *const env[] = { "LC_ALL=C.UTF-8", NULL };
+    struct proc_spec spec = { .argv = argv, .env = env, .in = PROC_NULL, .out = PROC_PIPE, .err = PROC_PIPE,
+                              .out_cap_bytes = out->limit, .die_with_parent = true };
+    AUTO(proc) struct proc *p = NULL;
+    int status = 0;
+    if (proc_start(loop, &spec, &p, e) < 0 || proc_wait(p, clock_ms() + MEASURE_MS, NULL, &status, e) < 0)
+        return -e->kind;
+    if (status >= 128)
+        return err_set(e, ERR_UNSUPPORTED, "llama.cpp crashes while it reads this file");
+    if (status != 0) { /* "stead-engine: cannot load the model 'FILE': why" */
+        struct span rest = proc_output(p, 2), line = { "", 0 };
+        while (span_line(&rest, &line) && !span_starts(line, "stead-engine: "))
+            ; /* what it logged before */
+        ptrdiff_t at = span_find(line, SPAN("': "));
+        struct span why = at >= 0 ? span_sub(line, (size_t)at + 3, line.n) : line;
+        char text[200];
+        return err_set(e, status == ENGINE_REFUSED ? ERR_UNSUPPORTED : ERR_UNAVAILABLE, "%s",
+                       clean_into(text, sizeof text, why, CLEAN_LINE));
+    }
+    buf_add_span(out, proc_output(p, 1));
+    return buf_check(out, e);
+}
+
 int fit_measure(struct loop *loop, const char *path, int64_t ctx_tokens, const struct fit_how *how, struct cancel *cancel,
                 struct fit_memory *m, struct err *e)
 {
@@ -179,13 +207,12 @@ int fit_measure(struct loop *loop, const char *path, int64_t ctx_tokens, const s
     const char *argv[] = { program, "--measure", ctx, "--model", path, "--slots", slots, "--batch", batch,
                            "--kv-k", fit_kv_name(how->type_k), "--kv-v", fit_kv_name(how->type_v),
                            how->unified ? "--unified" : "--split", how->repack ? NULL : "--no-repack", NULL };
-    static const char *const env[] = { "LC_ALL=C.UTF-8", NULL };
     AUTO(buf) struct buf out = BUF_INIT(64 << 10);
     AUTO(json) json_t *json = NULL;
     AUTO(arena) struct arena mem = ARENA_INIT(64 << 10);
     struct plan p = { 0 };
-    if (proc_capture(loop, argv, env, out.limit, MEASURE_MS, &out, e) < 0)
-        return err_wrap(e, "asking llama.cpp what '%s' needs", path);
+    if (ask_engine(loop, argv, &out, e) < 0)
+        return -e->kind;
     if (json_parse(span_trim(buf_span(&out)), BIND_TOLERANT, &json, e) < 0 ||
         bind_load(json, plan_fields, &p, BIND_TOLERANT, &mem, e) < 0)
         return err_wrap(e, "the engine's measurement");

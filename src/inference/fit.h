@@ -58,7 +58,10 @@ void fit_memory(const struct shape *s, int64_t ctx_tokens, const struct fit_how 
 /* The largest context (multiple of 256, at most the trained one, or `most` when > 0) whose total fits; 0: not even 256. */
 int64_t fit_context(const struct shape *s, const struct fit_how *how, int64_t budget_bytes, int64_t most);
 
-/* Replace estimates by what llama.cpp would allocate on this machine. ERR_NOT_FOUND: no engine. Waits. */
+/*
+ * Replace estimates by what llama.cpp would allocate on this machine. ERR_NOT_FOUND: no engine; ERR_UNSUPPORTED: llama.cpp
+ * does not load this file, and why. Waits.
+ */
 int fit_measure(struct loop *loop, const char *path, int64_t ctx_tokens, const struct fit_how *how, struct cancel *cancel,
                 struct fit_memory *m, struct err *e) WARN_UNUSED;
 

@@ -202,7 +202,8 @@ static int take_value(struct reader *r, struct gguf *g, struct gguf_value *v, st
     if (take_text(r, &g->arena, 65535, &key, e) < 0)
         return -e->kind;
     if (!key.p || memchr(key.p, 0, key.n))
-        return err_set(e, ERR_INPUT, "a key at byte %llu is not text", (unsigned long long)r->pos);
+        return err_set(e, ERR_INPUT, !key.p ? "the key before byte %llu is too long" : "the key before byte %llu is not text",
+                       (unsigned long long)r->pos);
     v->key = key.p;
     if (take_u32(r, &type, e) < 0)
         return -e->kind;
@@ -225,7 +226,8 @@ static int take_tensor(struct reader *r, struct gguf *g, struct gguf_tensor *t, 
     if (take_text(r, &g->arena, 255, &name, e) < 0)
         return -e->kind;
     if (!name.p || memchr(name.p, 0, name.n))
-        return err_set(e, ERR_INPUT, "a tensor's name at byte %llu is not text", (unsigned long long)r->pos);
+        return err_set(e, ERR_INPUT, !name.p ? "a tensor's name before byte %llu is too long" : "a tensor's name before byte %llu is not text",
+                       (unsigned long long)r->pos);
     t->name = name.p;
     if (take_u32(r, &t->ndims, e) < 0)
         return -e->kind;
@@ -283,6 +285,8 @@ static int parse(struct reader *r, struct gguf *g, struct err *e)
     uint64_t tensors = 0, values = 0;
     if (take_u32(r, &g->version, e) < 0)
         return -e->kind;
+    if (g->version == 2u << 24 || g->version == 3u << 24)
+        return err_set(e, ERR_UNSUPPORTED, "a GGUF file for big-endian machines");
     if (g->version != 2 && g->version != 3)
         return err_set(e, ERR_UNSUPPORTED, "GGUF version %u; versions 2 and 3 are known", g->version);
     if (take_u64(r, &tensors, e) < 0 || take_u64(r, &values, e) < 0)

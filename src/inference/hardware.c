@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "inference/cgroup.h"
 #include "inference/isa.h"
+#include "inference/spare.h"
 
 #define MEASURE_BYTES (64u << 20) /* a thread: beyond every last-level cache share */
 #define MEASURE_US 200000
@@ -316,16 +317,28 @@ struct remembered {
     const char *cpu;
     int64_t cores;
     double bandwidth;
+    bool busy;
 };
 static const struct field remembered_fields[] = {
     { "cpu", FIELD_STRING, FIELD(remembered, cpu), FIELD_REQUIRED, 0, 256, "processor that was measured" },
     { "cores", FIELD_I64, FIELD(remembered, cores), FIELD_REQUIRED, 1, 65536, "threads that read" },
     { "bandwidth", FIELD_F64, FIELD(remembered, bandwidth), FIELD_REQUIRED, 1, INT64_MAX, "bytes a second" },
+    { "busy", FIELD_BOOL, FIELD(remembered, busy), 0, 0, 0, "something else ran meanwhile: measured again when nothing does" },
     { 0 },
 };
 
+/* Whether something else wants the cores that a measurement would use. */
+static bool is_busy(const struct hardware *h)
+{
+    struct spare s = SPARE_INIT;
+    int spare = spare_cores(&s);
+    spare_finish(&s);
+    return spare >= 0 && spare < h->cores.usable - 1;
+}
+
 int hardware_bandwidth(const char *dir, struct hardware *h, struct err *e)
 {
+    bool busy = is_busy(h);
     struct err ignored = ERR_INIT;
     AUTO(ptr) char *path = dir ? path_join(dir, "hardware.json") : NULL;
     AUTO(buf) struct buf text = BUF_INIT(64 << 10);
@@ -335,7 +348,7 @@ int hardware_bandwidth(const char *dir, struct hardware *h, struct err *e)
         AUTO(json) json_t *json = NULL;
         if (json_parse(buf_span(&text), BIND_TOLERANT, &json, &ignored) == 0 &&
             bind_load(json, remembered_fields, &r, BIND_TOLERANT, &mem, &ignored) == 0 && strcmp(r.cpu, h->cpu) == 0 &&
-            r.cores == h->cores.usable && r.bandwidth > 0) {
+            r.cores == h->cores.usable && r.bandwidth > 0 && (!r.busy || busy)) {
             h->bandwidth = r.bandwidth;
             return 0;
         }
@@ -344,7 +357,7 @@ int hardware_bandwidth(const char *dir, struct hardware *h, struct err *e)
         return -e->kind;
     if (!path || path_mkdirs(dir, 0700, &ignored) < 0)
         return 0;
-    r = (struct remembered){ h->cpu, h->cores.usable, h->bandwidth };
+    r = (struct remembered){ h->cpu, h->cores.usable, h->bandwidth, busy };
     AUTO(json) json_t *json = bind_dump(remembered_fields, &r);
     buf_reset(&text);
     if (json && buf_add_json_value(&text, json) && file_write_atomic(path, buf_span(&text), 0600, false, &ignored) < 0)

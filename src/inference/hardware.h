@@ -3,7 +3,8 @@
  *
  *     struct hardware h;
  *     hardware_read(&h);                                  // a few milliseconds, nothing is measured
- *     hardware_bandwidth(cache_dir, &h, e);               // measured once (a quarter of a second), then remembered
+ *     hardware_bandwidth(cache_dir, &h, e);               // measured once (a quarter of a second), then remembered;
+ *                                                     // again, if other work took part of it then and none does now
  *     hardware_machine(&h, -1, &machine);                 // for fit_speed: the CPU, or GPU number i
  *
  * Memory is the smaller of the machine's and every cgroup limit above us (v1 and v2). GPUs: NVIDIA by NVML, loaded at

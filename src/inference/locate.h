@@ -11,4 +11,7 @@ char *engine_program(struct err *e);
 /* The bundled pilot model; malloc'd, or NULL with *e set. */
 char *engine_pilot(struct err *e);
 
+/* Exit status of stead-engine --measure: llama.cpp does not load the file. */
+#define ENGINE_REFUSED 3
+
 #endif

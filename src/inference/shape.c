@@ -282,7 +282,12 @@ static void add_weights(const struct gguf *g, unsigned isa, struct shape *s)
 
 static int read_i32(const struct gguf *g, const char *key, int64_t absent, int64_t min, int64_t max, int32_t *out, struct err *e)
 {
+    const struct gguf_value *there = gguf_find_arch(g, key);
     int64_t v = gguf_arch_at(g, key, 0, absent);
+    if (!there && min > 0)
+        return err_set(e, ERR_INPUT, "%s is missing", key);
+    if (there && (there->kind == GGUF_TEXT || there->kind == GGUF_FLOAT || (there->kind == GGUF_LIST && !there->items)))
+        return err_set(e, ERR_INPUT, "%s is not a whole number", key);
     if (v < min || v > max)
         return err_set(e, ERR_INPUT, "%s is %lld, expected %lld to %lld", key, (long long)v, (long long)min, (long long)max);
     *out = (int32_t)v;

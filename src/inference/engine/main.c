@@ -30,6 +30,7 @@
 #include "inference/cores.h"
 #include "inference/engine/api.h"
 #include "inference/engine/measure.h"
+#include "inference/locate.h"
 #include "inference/engine/worker.h"
 
 #define IDLE_CHECK_MS 1000
@@ -356,7 +357,7 @@ int main(int argc, char **argv)
         rc = measure(&g.worker_options, g.measure, &e);
         if (rc < 0)
             (void)fprintf(stderr, "stead-engine: %s\n", e.text);
-        return rc < 0 ? 1 : 0;
+        return rc < 0 ? (e.kind == ERR_INPUT ? ENGINE_REFUSED : 1) : 0;
     }
     rc = bind_socket(g.socket, &fd, &e);
     g.bound = rc == 0;

@@ -6,7 +6,7 @@
  * threads and 200 to 250 with one (2026-11); alone, two are nearly twice as fast as one. Which holds cannot be
  * known from outside (containers, quotas, neighbours), so it is measured: from time to time a few batches are computed
  * with the next smaller or larger number, and the quicker one is kept. What can be seen from outside, cores that
- * nobody uses (spare.h), only says when trying more is worth it sooner. Pure; the caller has the clock.
+ * nobody uses (inference/spare.h), only says when trying more is worth it sooner. Pure; the caller has the clock.
  *
  *     pace_init(&p, 8, 6, false);
  *     if (pace_asks(&p, now_us)) pace_hint(&p, there_are_idle_cores, now_us);

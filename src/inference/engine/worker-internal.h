@@ -12,7 +12,7 @@
 
 #include "inference/engine/pace.h"
 #include "inference/engine/sequences.h"
-#include "inference/engine/spare.h"
+#include "inference/spare.h"
 #include "inference/engine/worker.h"
 
 #define CHECKPOINTS 4          /* kept a sequence, where the cache cannot be cut anywhere */

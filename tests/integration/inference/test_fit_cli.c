@@ -133,6 +133,32 @@ static void fit__of_a_file(void **state)
     assert_int_equal(STEAD(&out, "fit", "--need", "no such model"), 1);
 }
 
+/* The header is whole, but llama.cpp does not know the architecture: figures, and no word that it fits. */
+static void fit__says_what_llama_cpp_refuses(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf out = BUF_INIT(16u << 20);
+    AUTO(buf) struct buf file = BUF_INIT(64u << 20);
+    char path[96];
+    struct err e = ERR_INIT;
+    (void)snprintf(path, sizeof path, "%s/other.gguf", dir);
+    assert_int_equal(file_read(model, 32u << 20, &file, &e), 0);
+    for (ptrdiff_t at; (at = span_find(buf_span(&file), SPAN("llama"))) >= 0;)
+        memcpy(file.p + at, "quoka", 5);
+    assert_int_equal(file_write_atomic(path, buf_span(&file), 0600, false, &e), 0);
+    assert_int_equal(STEAD(&out, "fit", path, "--json"), 0);
+    AUTO(json) json_t *j = json_of(&out);
+    const json_t *m = json_array_get(json_object_get(j, "models"), 0);
+    check_model(m);
+    if (json_is_null(json_object_get(m, "loads")))
+        skip(); /* no engine here: nobody can say */
+    assert_true(json_is_false(json_object_get(m, "loads")) && json_is_false(json_object_get(m, "fits")));
+    assert_non_null(strstr(json_string_value(json_object_get(m, "note")), "llama.cpp cannot load this file: "));
+    assert_non_null(strstr(json_string_value(json_object_get(m, "note")), "quoka"));
+    assert_int_equal(STEAD(&out, "fit", path), 0);
+    assert_non_null(strstr(buf_str(&out), "llama.cpp cannot load this file"));
+}
+
 static void fit__writes_a_page(void **state)
 {
     (void)state;
@@ -174,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fit__json_has_the_members_of_the_contract),
         cmocka_unit_test(fit__of_a_file),
+        cmocka_unit_test(fit__says_what_llama_cpp_refuses),
         cmocka_unit_test(fit__writes_a_page),
         cmocka_unit_test(model__import_list_use_remove),
     };

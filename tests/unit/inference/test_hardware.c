@@ -145,6 +145,10 @@ static void bandwidth__is_measured_once(void **state)
     h.cores.usable = 2; /* another machine, or other limits: measured anew */
     assert_int_equal(hardware_bandwidth(root, &h, &e), 0);
     assert_true(h.bandwidth > 1.3e8);
+    h.cores.usable = 1; /* a measurement beside other work counts until one without is possible: with one core, at once */
+    put("/hardware.json", "{\"cpu\":\"test\",\"cores\":1,\"bandwidth\":123456789.0,\"busy\":true}");
+    assert_int_equal(hardware_bandwidth(root, &h, &e), 0);
+    assert_true(h.bandwidth > 1.3e8);
     put("/hardware.json", "{ broken");
     assert_int_equal(hardware_bandwidth(root, &h, &e), 0);
 }

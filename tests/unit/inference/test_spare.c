@@ -4,7 +4,7 @@
 #include <cmocka.h>
 #include <unistd.h>
 
-#include "inference/engine/spare.h"
+#include "inference/spare.h"
 
 static void spare__reads_the_number_of_runnable_threads(void **state)
 {

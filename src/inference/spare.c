@@ -1,5 +1,5 @@
 /* spare.c - see spare.h. */
-#include "inference/engine/spare.h"
+#include "inference/spare.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -8,8 +8,8 @@
  * From the number of runnable threads in /proc/loadavg: a few microseconds. It is the whole machine's, whatever
  * part of it we may use: a hint, not a promise.
  */
-#ifndef STEAD_INFERENCE_ENGINE_SPARE_H
-#define STEAD_INFERENCE_ENGINE_SPARE_H
+#ifndef STEAD_INFERENCE_SPARE_H
+#define STEAD_INFERENCE_SPARE_H
 
 #include "base/buf.h"
 
