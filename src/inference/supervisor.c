@@ -45,11 +45,14 @@
 #define STARTS_FREE 2                 /* in the window, without waiting */
 #define BACKOFF_MOST_MS 30000
 #define CTX_LEAST 4096
+#define CACHE_SPARE_MIB 64            /* what it keeps beside keys and values */
+#define ATTEMPTS 4                    /* of one call, where the server ended without a word: killed, or short of memory */
 
 struct flags { /* chosen when a server is started */
     int64_t ctx;
     int slots;
     enum fit_kv kv;
+    int64_t one_mib; /* what a conversation of the whole context keeps; 0: not known */
 };
 
 struct start { /* one call of engine_ensure_with */
@@ -64,6 +67,8 @@ struct start { /* one call of engine_ensure_with */
     char *program; /* owned by engine_ensure_with */
     struct engine_address a;
     int64_t began_ms, deadline_ms;
+    struct proc *child; /* the llama-server that this call started; `servers` owns it */
+    bool vanished; /* it ended and did not say why: once more may help */
 };
 
 /* --- where it runs ---------------------------------------------------------------------------- */
@@ -310,6 +315,7 @@ static void choose_flags(const struct start *s, struct flags *f)
         how.type_k = how.type_v = tries[i].kv;
         fit_memory(&shape, wanted, &how, &m);
         *f = tries[i];
+        f->one_mib = (m.kv + m.recurrent) / how.slots / 1048576;
         if (m.total <= budget)
             return;
         f->ctx = fit_context(&shape, &how, budget, wanted);
@@ -360,10 +366,11 @@ static int make_room(struct start *s, struct err *e)
     return rc;
 }
 
-static const char *const *engine_env(void)
+/* `cache_mib` > 0: llama-server's store of conversations that lost their slot, by default 8 GiB beside everything else. */
+static const char *const *engine_env(int64_t cache_mib)
 {
     static const char *env[8];
-    static char path[4096], home[4096], tmp[4096], lib[4096];
+    static char path[4096], home[4096], tmp[4096], lib[4096], cache[64];
     size_t n = 0;
     const struct {
         const char *name;
@@ -376,6 +383,8 @@ static const char *const *engine_env(void)
         if (v && (size_t)snprintf(pass[i].store, pass[i].size, "%s=%s", pass[i].name, v) < pass[i].size)
             env[n++] = pass[i].store;
     }
+    if (cache_mib > 0 && snprintf(cache, sizeof cache, "LLAMA_ARG_CACHE_RAM=%lld", (long long)cache_mib) > 0)
+        env[n++] = cache; /* older ones do not know the option, and would refuse it as an argument */
     env[n++] = "LC_ALL=C.UTF-8";
     env[n] = NULL;
     return env;
@@ -430,9 +439,12 @@ static int start_server(struct start *s, const char *program, const struct flags
     proc_destroy(*slot);
     *slot = NULL;
     (void)unlink(s->a.socket); /* llama-server does not remove a stale one, and cannot bind over it */
-    struct proc_spec spec = { .argv = argv, .env = engine_env(), .out = PROC_FD, .err = PROC_FD, .out_fd = log, .err_fd = log,
+    int64_t cache_mib = f->one_mib > 0 ? f->one_mib + CACHE_SPARE_MIB : 0;
+    struct proc_spec spec = { .argv = argv, .env = engine_env(cache_mib), .out = PROC_FD, .err = PROC_FD, .out_fd = log, .err_fd = log,
                               .die_with_parent = true };
-    return proc_start(s->loop, &spec, slot, e);
+    int rc = proc_start(s->loop, &spec, slot, e);
+    s->child = *slot;
+    return rc;
 }
 
 static int start_engine(struct start *s, const char *program, const struct flags *f, struct err *e)
@@ -458,7 +470,15 @@ static int start_engine(struct start *s, const char *program, const struct flags
     argv[k] = NULL;
     (void)unlink(s->failed);
     AUTO(buf) struct buf out = BUF_INIT(64 << 10);
-    return proc_capture(s->loop, argv, engine_env(), out.limit, ASK_MS * 5, &out, e);
+    return proc_capture(s->loop, argv, engine_env(0), out.limit, ASK_MS * 5, &out, e);
+}
+
+/* A llama-server that ended by itself does so again; one that was killed need not. */
+static bool killed_server(const struct start *s)
+{
+    struct err ignored = ERR_INIT;
+    int status = 0;
+    return s->child && !proc_running(s->child) && proc_wait(s->child, clock_ms(), NULL, &status, &ignored) == 0 && status >= 128;
 }
 
 /* Why it died: its own words where it left some. */
@@ -476,6 +496,7 @@ static int died(struct start *s, struct err *e)
             err_hint(e, "%s", hint);
         return -e->kind;
     }
+    s->vanished = !s->o->server || killed_server(s);
     (void)err_set(e, ERR_UNAVAILABLE, "the inference server ended while it was loading '%s'", s->a.model);
     err_hint(e, "its log is %s", s->log);
     return -e->kind;
@@ -533,9 +554,30 @@ static int start_locked(struct start *s, struct err *e)
     say(s, "starting the engine", 0);
     log_info("starting %s for %s on %s", program, s->a.model, s->a.socket);
     int rc = s->o->server ? start_server(s, program, &f, e) : start_engine(s, program, &f, e);
-    if (rc < 0)
+    if (rc < 0) {
+        s->vanished = !s->o->server && rc == -ERR_IO && access(s->failed, F_OK) < 0; /* killed before it was in the background */
         return err_wrap(e, "starting %s", path_base(program));
+    }
     return 0;
+}
+
+/* Adopt or start it, and wait until it is ready. */
+static int ensure_once(struct start *s, struct err *e)
+{
+    s->vanished = false;
+    s->a.adopted = socket_answers(s->a.socket);
+    int rc = s->a.adopted ? wait_ready(s, false, e) : -ERR_UNAVAILABLE;
+    if (rc != -ERR_UNAVAILABLE)
+        return rc;
+    /* nobody there, or it died just now: its socket accepts until the kernel is done with it */
+    AUTO(fd) int lock = -1;
+    if (lock_dir(s, &lock, e) < 0)
+        return -e->kind;
+    s->a.adopted = socket_answers(s->a.socket); /* somebody may have started it, while we waited for the lock */
+    if (!s->a.adopted && start_locked(s, e) < 0)
+        return -e->kind;
+    fd_close(&lock);
+    return wait_ready(s, !s->a.adopted, e);
 }
 
 int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine_progress_fn progress, void *ctx,
@@ -549,17 +591,10 @@ int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine
     if (found < 0 || choose_dir(&s, e) < 0 || name_socket(&s, e) < 0)
         return -e->kind;
 
-    s.a.adopted = socket_answers(s.a.socket);
-    int rc = s.a.adopted ? wait_ready(&s, false, e) : -ERR_UNAVAILABLE;
-    if (rc == -ERR_UNAVAILABLE) { /* nobody there, or it died just now: its socket accepts until the kernel is done with it */
-        AUTO(fd) int lock = -1;
-        if (lock_dir(&s, &lock, e) < 0)
-            return -e->kind;
-        s.a.adopted = socket_answers(s.a.socket); /* somebody may have started it, while we waited for the lock */
-        if (!s.a.adopted && start_locked(&s, e) < 0)
-            return -e->kind;
-        fd_close(&lock);
-        rc = wait_ready(&s, !s.a.adopted, e);
+    int rc = ensure_once(&s, e);
+    for (int i = 1; rc < 0 && s.vanished && i < ATTEMPTS; i++) {
+        err_reset(e);
+        rc = ensure_once(&s, e);
     }
     if (rc < 0)
         return rc;

@@ -12,7 +12,7 @@
  * names a llama-server program, that is started in its place, and ends with us.
  *
  * A crash costs the reply in progress and nothing else: the stale socket is removed and the engine
- * started again; from the third start within a minute on it waits longer each time. When two models do
+ * started again, also when it is killed while it loads; from the third start within a minute on it waits longer each time. When two models do
  * not fit into memory side by side, the second waits until the first has nothing to do, then takes its place.
  *
  * The loop's thread; engine_ensure waits. Logs: engine.log beside the sockets, at most twice LOG_MAX.

@@ -87,6 +87,9 @@ struct endpoint;
  */
 typedef int (*endpoint_guard_fn)(void *ctx, const struct endpoint *ep, struct span body, struct buf *out, struct err *e);
 
+/* The server was lost: see that it answers again at the same address. Waits. */
+typedef int (*endpoint_revive_fn)(void *ctx, struct cancel *cancel, struct err *e);
+
 struct endpoint {
     const char *name;   /* configured, or made from what was found: "llama-server", "ollama-2" */
     const char *url;    /* as given, without a trailing slash, never with a key */
@@ -116,6 +119,8 @@ struct endpoint {
     void (*turn_end)(void *ctx);                                         /* after it, however it ended */
     void *turn_ctx;
     int place;               /* of this conversation in the server's cache, from 1; 0: the server chooses */
+    endpoint_revive_fn revive; /* set by who runs the server; NULL: somebody else does */
+    void *revive_ctx;
     struct http *http;       /* kept connection; private to model/ */
     struct url *address;     /* url taken apart */
     struct arena *arena;     /* owns the strings */

@@ -431,6 +431,19 @@ static void learn_window(struct chat *c, const struct exchange *x)
     }
 }
 
+static bool is_lost(enum model_error k)
+{
+    return k == MODEL_ERR_CONNECT || k == MODEL_ERR_CUT;
+}
+
+/* Before it is asked again: a server of ours is started again, others are given time. */
+static int before_retry(struct chat *c, struct exchange *x, int retry, int64_t give_up_ms, struct cancel *cancel, struct err *e)
+{
+    if (c->ep->revive && is_lost(x->error))
+        return c->ep->revive(c->ep->revive_ctx, cancel, e);
+    return back_off(c, x, retry, give_up_ms, cancel, e);
+}
+
 /* After a failed exchange: 1 try again, 0 give up with out and e set, negative cancelled. */
 static int after_failure(struct chat *c, struct exchange *x, const struct chat_events *ev, int64_t give_up_ms, struct cancel *cancel,
                          struct reply *out, struct err *e)
@@ -452,18 +465,23 @@ static int after_failure(struct chat *c, struct exchange *x, const struct chat_e
     const struct failure_row *row = failure_row(x->error);
     /* Words that a person has begun to read are not taken back more often than they must. */
     bool again = row->retry && out->retries < (x->error == MODEL_ERR_LOADING ? 1000 : c->max_retries);
-    if ((x->error == MODEL_ERR_CUT || x->error == MODEL_ERR_STALLED || x->error == MODEL_ERR_SERVER) && out->retries >= 2)
+    bool ours = c->ep->revive && is_lost(x->error);
+    if ((x->error == MODEL_ERR_CUT || x->error == MODEL_ERR_STALLED || x->error == MODEL_ERR_SERVER) && out->retries >= 2 && !ours)
         again = false;
     if (again) {
         char why[200];
         failure_sentence(x->error, c->ep->name, why, sizeof why);
         tell(ev, why);
-        int rc = back_off(c, x, ++out->retries, give_up_ms, cancel, e);
+        int rc = before_retry(c, x, ++out->retries, give_up_ms, cancel, e);
         c->stats.retries++;
         if (rc == 0)
             return 1;
         if (rc == -ERR_CANCELLED)
             return cancelled(c, out, e);
+        if (ours) { /* it does not come back, and why says more than that it is gone */
+            struct err lost = *e;
+            return failure_set(out, x->error, c->ep->name, span_of(lost.text), e);
+        }
     }
     return failure_set(out, x->error, c->ep->name, buf_span(&x->words), e);
 }

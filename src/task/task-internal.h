@@ -71,8 +71,7 @@ struct task {
     const char *task_class;
     const char *person_name;     /* task_person; NULL until asked */
     enum attempt_goal goal;
-    char *engine_url;
-    struct engine_address engine_address; /* set with engine_url */
+    struct engine_address engine_address; /* of `engine` */
     struct turns *turns;         /* with other runs at the endpoint; NULL: hosted */
     bool computed_here;          /* the model runs on this machine's CPU */
     bool over_budget;            /* the last request was refused for a budget */

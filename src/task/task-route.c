@@ -182,22 +182,43 @@ static void on_engine(void *ctx, const char *what, double done)
     task_stage(ctx, "%s", what);
 }
 
+/* The engine ended in the middle of a conversation (a crash, no memory, idleness): the same one again. */
+static int revive_engine(void *ctx, struct cancel *cancel, struct err *e)
+{
+    struct task *t = ctx;
+    struct engine_address a;
+    return engine_ensure(t->spec.loop, t->spec.config, NULL, on_engine, t, cancel, &a, e);
+}
+
 static int open_engine(struct task *t, struct cancel *cancel, struct err *e)
 {
+    AUTO(endpoints) struct endpoints *found = NULL;
+    struct endpoint *ready = NULL;
     struct engine_address a;
-    int r = engine_ensure(t->spec.loop, t->spec.config, NULL, on_engine, t, cancel, &a, e);
-    if (r < 0)
-        return r;
-    t->engine_address = a;
-    t->engine_url = strdup(a.url);
-    if (!t->engine_url)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    const struct discover_options o = { .engine_url = t->engine_url, .no_ports = true, .env = (const char *const[]){ NULL } };
-    r = endpoints_discover(t->spec.loop, &o, cancel, &t->engine, e);
-    if (r < 0)
-        return r;
-    t->endpoint = endpoints_first(t->engine);
-    return t->endpoint ? 0 : err_set(e, ERR_UNAVAILABLE, "it is not ready: %s", t->engine->len ? t->engine->items[0]->problem : "");
+    for (int i = 0; !ready && i < 3; i++) { /* it may end between its start and our first question */
+        endpoints_destroy(found);
+        found = NULL;
+        err_reset(e);
+        int r = engine_ensure(t->spec.loop, t->spec.config, NULL, on_engine, t, cancel, &a, e);
+        if (r < 0)
+            return r;
+        t->engine_address = a;
+        t->endpoint = t->engine ? endpoints_find(t->engine, a.url) : NULL;
+        if (t->endpoint) /* the one that conversations know already */
+            return 0;
+        const struct discover_options o = { .engine_url = a.url, .no_ports = true, .env = (const char *const[]){ NULL } };
+        r = endpoints_discover(t->spec.loop, &o, cancel, &found, e);
+        if (r == -ERR_CANCELLED)
+            return r;
+        ready = found ? endpoints_first(found) : NULL;
+    }
+    if (!ready)
+        return err_set(e, ERR_UNAVAILABLE, "it is not ready: %s", found && found->len ? found->items[0]->problem : "it keeps ending");
+    ready->revive = revive_engine;
+    ready->revive_ctx = t;
+    t->engine = TAKE(found);
+    t->endpoint = ready;
+    return 0;
 }
 
 static int open_hosted(struct task *t, const struct config_endpoint *c, struct cancel *cancel, struct err *e)

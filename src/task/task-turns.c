@@ -75,7 +75,7 @@ int task_work_begin(struct task *t, struct cancel *cancel, struct err *e)
     if (beside < 0)
         return beside;
     t->sandbox_spec.nice = beside ? GIVE_WAY : 0;
-    t->slowed = beside && t->engine_url && t->computed_here;
+    t->slowed = beside && t->engine && t->computed_here;
     struct err ignored = ERR_INIT; /* an older engine, or one that is just going: it is only slower then */
     if (t->slowed && engine_set_threads(t->spec.loop, &t->engine_address, 1, &ignored) < 0)
         log_debug("the engine's threads stay as they are: %s", ignored.text);

@@ -179,7 +179,6 @@ void task_close(struct task *t)
     task_forget_gates(t);
     arena_finish(&t->turn);
     arena_finish(&t->arena);
-    free(t->engine_url);
     free(t);
 }
 
