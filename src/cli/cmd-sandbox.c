@@ -357,8 +357,8 @@ static int run_main(struct cli *cli)
     struct config *config = cli_config(cli, &e);
     if (!config)
         return cli_fail(cli, EXIT_USAGE, &e);
-    struct sandbox_spec spec = { .workspace = cwd };
     const char *state = config_state_dir(config);
+    struct sandbox_spec spec = { .workspace = cwd, .state_dir = state };
     if (!cwd)
         return cli_fail(cli, NOT_RUN, &e);
     if (fill_spec(cli, &config_values(config)->sandbox, &a, &spec, &e) < 0)

@@ -34,6 +34,7 @@ static const struct option verify_options[] = {
 struct job {
     struct cli *cli;
     const struct config_values *values;
+    const char *state_dir;
     struct arena arena;
     struct commits commits;
     bool repository;
@@ -145,6 +146,7 @@ static int fill_sandbox(struct job *j, struct err *e)
             return err_wrap(e, "sandbox.mounts");
     j->sandbox = (struct sandbox_spec){
         .workspace = j->workspace,
+        .state_dir = j->state_dir,
         .mounts = mounts,
         .nmounts = c->nmounts,
         .limits = { .memory_bytes = c->memory_bytes, .disk_bytes = c->disk_bytes, .inodes = c->inodes, .pids = (int)c->pids, .cpus = c->cpus },
@@ -301,6 +303,7 @@ static int verify_job(struct job *j, struct err *e)
     if (!cfg)
         return -(int)e->kind;
     j->values = config_values(cfg);
+    j->state_dir = config_state_dir(cfg);
     arena_init(&j->arena, 1u << 30);
     AUTO(ptr) char *start = getcwd(NULL, 0);
     if (!start)

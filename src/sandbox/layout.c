@@ -613,6 +613,36 @@ static int layout_mounts(const struct sandbox_spec *spec, int userns, struct lay
     return 0;
 }
 
+/* `path` is `dir` or lies in it, whichever links lead there; a path that does not exist lies where its parent does. */
+static bool lies_in(const char *path, const char *dir)
+{
+    AUTO(ptr) char *top = realpath(dir, NULL), *at = strdup(path), *real = NULL;
+    while (at && !(real = realpath(at, NULL))) {
+        char *slash = strrchr(at, '/');
+        if (!slash || slash == at)
+            break;
+        *slash = '\0';
+    }
+    size_t n = top ? strlen(top) : 0;
+    return real && top && strncmp(real, top, n) == 0 && (!real[n] || real[n] == '/');
+}
+
+/* Inside, layers and approvals of all workspaces could be read, and a change could carry others of them out. */
+static int refuse_state(const struct sandbox_spec *spec, struct err *e)
+{
+    if (!spec->state_dir)
+        return 0;
+    const char *holds = lies_in(spec->state_dir, spec->workspace) ? spec->workspace : NULL;
+    for (size_t i = 0; i < spec->nmounts && !holds; i++)
+        if (lies_in(spec->state_dir, spec->mounts[i].src))
+            holds = spec->mounts[i].src;
+    if (!holds)
+        return 0;
+    err_set(e, ERR_DENIED, "'%s' holds stead's own state (%s), which would be seen inside", holds, spec->state_dir);
+    err_hint(e, "set STEAD_STATE_DIR to a directory elsewhere");
+    return -ERR_DENIED;
+}
+
 /* A workspace that is or holds the home directory would carry every credential inside. */
 static int refuse_dangerous(const char *workspace, const struct identity *id, struct err *e)
 {
@@ -663,6 +693,8 @@ int layout_make(const struct sandbox_spec *spec, const struct identity *id, int 
     if (!p->target)
         return err_set(e, ERR_NOMEM, "out of memory");
     int r = refuse_dangerous(p->target, id, e);
+    if (r >= 0)
+        r = refuse_state(spec, e);
     if (r < 0)
         return r;
     layout_system(p);

@@ -82,6 +82,7 @@ enum sandbox_exception { /* named holes that policy may open; each is shown by `
 
 struct sandbox_spec {
     const char *workspace; /* absolute host path of a directory */
+    const char *state_dir; /* stead's own: refused where the workspace or a mount holds it, since what stead believes lies there; NULL: none */
     struct sandbox_overlay overlay;
     const struct sandbox_mount *mounts; /* further binds, by policy */
     size_t nmounts;

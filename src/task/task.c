@@ -218,6 +218,7 @@ int task_sandbox_begin(struct task *t, const char *reopen, struct err *e)
     const struct config_sandbox *c = &t->values->sandbox;
     t->sandbox_spec = (struct sandbox_spec){
         .workspace = t->spec.workspace,
+        .state_dir = t->state_dir,
         .limits = { .memory_bytes = c->memory_bytes, .disk_bytes = c->disk_bytes, .inodes = c->inodes, .pids = (int)c->pids,
                     .cpus = c->cpus },
         .backend = t->spec.backend ? t->spec.backend : c->backend && strcmp(c->backend, "auto") != 0 ? c->backend : NULL,

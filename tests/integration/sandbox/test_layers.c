@@ -306,6 +306,31 @@ static void refuses_what_would_carry_the_home_directory_inside(void **state)
     P.sb = NULL;
 }
 
+static void refuses_what_holds_its_own_state(void **state)
+{
+    char path[500], link[500];
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/state", P.dir);
+    assert_ok(path_mkdirs(path, 0755, &P.e), &P.e);
+    P.spec.state_dir = path; /* beside: as it should be */
+    place_start(&P);
+    sandbox_destroy(TAKE(P.sb));
+    const struct sandbox_mount mount = { .src = P.dir, .dst = "/mnt/all" };
+    P.spec.mounts = &mount;
+    P.spec.nmounts = 1;
+    assert_int_equal(sandbox_start(P.loop, &P.spec, &P.sb, &P.e), -ERR_DENIED);
+    P.spec.nmounts = 0;
+    (void)snprintf(path, sizeof path, "%s/not/there/yet", P.ws);
+    assert_int_equal(sandbox_start(P.loop, &P.spec, &P.sb, &P.e), -ERR_DENIED);
+    assert_contains(P.e.text, "state");
+    assert_contains(P.e.hint, "STEAD_STATE_DIR");
+    (void)snprintf(link, sizeof link, "%s/link", P.dir); /* whichever way leads there */
+    assert_int_equal(symlink(P.ws, link), 0);
+    (void)snprintf(path, sizeof path, "%s/link/state", P.dir);
+    assert_int_equal(sandbox_start(P.loop, &P.spec, &P.sb, &P.e), -ERR_DENIED);
+    P.sb = NULL;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -315,7 +340,7 @@ int main(void)
         T(tmpfs__has_a_limit), T(disk__has_a_limit_too), T(disk__counts_files_as_well),
         T(disk__sees_what_no_name_leads_to), T(disk__sees_files_on_their_way_through_a_socket), T(lower_directories_can_be_renamed),
         T(what_is_written_belongs_to_the_owner_of_the_workspace), T(read_only__is), T(mounts__read_only_unless_said),
-        T(refuses_what_would_carry_the_home_directory_inside),
+        T(refuses_what_would_carry_the_home_directory_inside), T(refuses_what_holds_its_own_state),
     };
     return cmocka_run_group_tests_name("sandbox/layers", tests, NULL, NULL);
 }
