@@ -49,10 +49,20 @@ static int comparisons(struct span s, enum comparison *out, struct buf *rest)
     return n;
 }
 
-/* 0 says as much; 1 accepts a little more ("<" became "<="); 2 accepts other things than before. */
-static int loosened(enum comparison was, enum comparison is)
+static bool is_order(enum comparison c)
 {
-    if (was == is)
+    return c == CMP_LESS || c == CMP_LESS_EQUAL || c == CMP_MORE || c == CMP_MORE_EQUAL;
+}
+
+/*
+ * 0 says as much or more; 1 accepts a little more ("<" became "<="); 2 accepts other things than before. `fails`: the
+ * condition says when the test fails, so that the wider one is the stricter.
+ */
+static int loosened(enum comparison was, enum comparison is, bool fails)
+{
+    if (was == is || (fails && was == CMP_AND && is == CMP_OR) || (!fails && was == CMP_OR && is == CMP_AND))
+        return 0;
+    if (is_order(was) && is == (fails ? CMP_UNEQUAL : CMP_EQUAL))
         return 0;
     if ((was == CMP_LESS && is == CMP_LESS_EQUAL) || (was == CMP_MORE && is == CMP_MORE_EQUAL) || (was == CMP_LESS_EQUAL && is == CMP_LESS) ||
         (was == CMP_MORE_EQUAL && is == CMP_MORE))
@@ -76,13 +86,13 @@ static void compared_of(struct span line, struct compared *out)
         out->rest = hash_bytes(rest.p, rest.n);
 }
 
-static int compare_lines(const struct compared *a, const struct compared *b)
+static int compare_lines(const struct compared *a, const struct compared *b, bool fails)
 {
     int most = 0;
     if (!a->n || a->n != b->n || strcmp(a->rest.s, b->rest.s) != 0)
         return 0;
     for (int i = 0; i < a->n; i++) {
-        int l = loosened(a->is[i], b->is[i]);
+        int l = loosened(a->is[i], b->is[i], fails);
         most = l > most ? l : most;
     }
     return most;
@@ -112,7 +122,7 @@ static void compare_part(struct rules_state *st, const struct file_view *v, size
             continue;
         compared_of(old, &was);
         for (size_t y = next; was.n && y < nend; y++) {
-            int l = compare_lines(&was, &lines[y - nfrom]);
+            int l = compare_lines(&was, &lines[y - nfrom], span_starts(old, "if") || span_starts(old, "} else if"));
             if (!l)
                 continue;
             enum finding_severity severity = st->severity;
@@ -179,6 +189,19 @@ static bool checking_function(const struct file_view *v, const struct text_lines
     return false;
 }
 
+bool calls_a_checker(const struct file_view *v, size_t from, size_t end)
+{
+    for (size_t k = 0; k < v->new.n; k++) {
+        struct span name;
+        if ((k >= from && k < end) || !checking_function(v, &v->new, k, &name))
+            continue;
+        for (size_t y = from + 1; y < end; y++)
+            if (v->new.items[y].changed && span_eq(span_sub(span_trim(v->new.items[y].text), 0, name.n), name))
+                return true;
+    }
+    return false;
+}
+
 void check_uncalled(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -191,6 +214,60 @@ void check_uncalled(struct rules_state *st)
                 continue;
             if (mentions(v->lang, &v->new, name, false) == 1 && mentions(v->lang, &v->old, name, false) > 1)
                 rule_fire(st, v, NULL, k + 1, "'%.*s' makes checks and is no longer called", (int)name.n, name.p);
+        }
+    }
+}
+
+/* --- helpers that no longer fail --- */
+
+/* The head of a function or macro whose name says that it checks; its name, and the end of its body. */
+static bool helper_at(const struct text_lines *l, size_t at, struct span *name, size_t *end)
+{
+    static const char head[] = "(?i)^(?:#\\s*define\\s+|static\\s+|inline\\s+|async\\s+|export\\s+|function\\s+|def\\s+|sub\\s+|(?:void|int|bool)\\s+|func\\s+|fn\\s+|const\\s+)+"
+                               "(\\w*(?:assert|expect|check|verify|ensure|must|require|equal|same)\\w*)|^(\\w*(?:assert|expect|check|verify|ensure|must|require|equal|same)\\w*)\\s*\\(\\)";
+    struct span line = l->items[at].text;
+    if (!line.n || !regex_match(lang_regex(head), line, 1, name))
+        return false;
+    if (!name->n)
+        (void)regex_match(lang_regex(head), line, 2, name);
+    bool macro = line.p[0] == '#';
+    size_t k = at + 1;
+    if (macro)
+        for (; k < l->n && span_ends(span_trim(l->items[k - 1].text), "\\"); k++) {
+        }
+    else
+        while (k < l->n && (!span_trim(l->items[k].text).n || indent_width(l->items[k].text) > 0 || l->items[k].text.p[0] == '{'))
+            k++;
+    *end = k;
+    return name->n > 0;
+}
+
+static bool fails_in(const struct file_view *v, const struct text_lines *l, size_t from, size_t end)
+{
+    bool asserts = strcmp(v->lang->name, "shell") != 0; /* there "[ ... ]" alone asserts nothing */
+    for (size_t k = from + (end > from + 1); k < end; k++)
+        if (!is_comment(v->lang, l->items[k].text) &&
+            (is_failing(l->items[k].text) || (asserts && regex_match(lang_regex(v->lang->assertion), l->items[k].text, 0, NULL))))
+            return true;
+    return false;
+}
+
+void check_helper_muted(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        if (!rule_applies(st->rule, v) || !v->lang || v->file->kind != RULE_FILE_MODIFIED)
+            continue;
+        for (size_t k = 0; k < v->old.n; k++) {
+            struct span name, other;
+            size_t end, to;
+            if (!helper_at(&v->old, k, &name, &end) || !fails_in(v, &v->old, k, end))
+                continue;
+            for (size_t y = 0; y < v->new.n; y++)
+                if (helper_at(&v->new, y, &other, &to) && span_eq(name, other) && !fails_in(v, &v->new, y, to)) {
+                    rule_fire(st, v, NULL, y + 1, "'%.*s' can no longer fail", (int)name.n, name.p);
+                    break;
+                }
         }
     }
 }

@@ -102,6 +102,8 @@ bool word_char(char c);
 bool is_tautology(struct span line); /* f(1) == f(1), assertEqual(x, x) */
 /* An assertion, or an `if` whose next words end the test program: "if (add(1, 2) != 3) return 1;". */
 bool is_check(const struct lang *lang, const struct text_lines *l, size_t at);
+/* Does the line say that a hand-written check failed: a counter, an exit, a throw? */
+bool is_failing(struct span line);
 /* The line with those that go on with it: to the closing bracket, and what is called on it (".isEqualTo(3)"). */
 void statement_at(const struct text_lines *l, size_t at, struct buf *out);
 /* The text with literals (numbers, quoted strings, true/false/None) as '#' and without blanks. */
@@ -121,6 +123,9 @@ void check_swallowed(struct rules_state *st);
 /* rules-compare.c */
 void check_comparison_loosened(struct rules_state *st);
 void check_uncalled(struct rules_state *st);
+/* Does a changed line of [from, end) begin with a call of a function of this file that makes checks? */
+bool calls_a_checker(const struct file_view *v, size_t from, size_t end);
+void check_helper_muted(struct rules_state *st);
 /* rules-files.c */
 void check_lock_alone(struct rules_state *st);
 void check_large_binary(struct rules_state *st);

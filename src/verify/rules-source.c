@@ -132,15 +132,51 @@ static bool answers_test(const struct rules_state *st, const struct file_view *v
 {
     for (size_t a = 0; a < nin; a++) {
         struct span in = bare(ins[a]);
+        bool small = is_common(ins[a]);
         if (!has_word(in) || (!is_number(ins[a]) && spoken_before(v, in)))
             continue;
         for (size_t b = 0; b < nout; b++) {
             struct span out = bare(outs[b]);
+            if (small && !is_number(outs[b]))
+                continue; /* "1" and "one" stand side by side anywhere */
             if (!is_common(outs[b]) && has_word(out) && !span_eq(ins[a], outs[b]) && in_tests(st, ins[a], outs[b], strcmp(v->lang->name, "shell") != 0))
                 return true;
         }
     }
     return false;
+}
+
+/*
+ * Input and answer on one line: "x == 3 ? 9 : f(x)", "return 9 if x == 3 else f(x)", "return {3: 9}.get(x)". 0 it is one, -1 not.
+ */
+static ptrdiff_t inline_choice(struct span s, struct span *ins, size_t *nin, struct span *outs, size_t *nout)
+{
+    ptrdiff_t q = span_find(s, SPAN(" ? ")), r = span_find(s, SPAN("return ")), open = span_findc(s, '{');
+    ptrdiff_t cond = r >= 0 ? span_find(s, SPAN(" if ")) : -1, otherwise = cond > 0 ? span_find(s, SPAN(" else ")) : -1;
+    if (q > 0) {
+        struct span rest = span_sub(s, (size_t)q + 3, s.n);
+        ptrdiff_t colon = span_find(rest, SPAN(" : "));
+        struct span answer = span_sub(rest, 0, colon > 0 ? (size_t)colon : rest.n);
+        *nin = literals(span_sub(s, 0, (size_t)q), ins, LITERALS_MOST);
+        *nout = only_literal(answer) ? literals(answer, outs, LITERALS_MOST) : 0;
+        return 0;
+    }
+    if (otherwise > cond && cond > r) {
+        *nout = literals(span_sub(s, (size_t)r, (size_t)(cond - r)), outs, LITERALS_MOST);
+        *nin = literals(span_sub(s, (size_t)cond, (size_t)(otherwise - cond)), ins, LITERALS_MOST);
+        return 0;
+    }
+    if (r >= 0 && open > r && span_findc(s, ':') > open) {
+        struct span all[2 * LITERALS_MOST];
+        ptrdiff_t close = span_findc(s, '}');
+        size_t n = literals(span_sub(s, (size_t)open, close > open ? (size_t)(close - open) : s.n), all, COUNT_OF(all));
+        for (size_t i = 0; i + 1 < n; i += 2) {
+            ins[(*nin)++] = all[i];
+            outs[(*nout)++] = all[i + 1];
+        }
+        return 0;
+    }
+    return -1;
 }
 
 void check_hard_coded(struct rules_state *st)
@@ -158,19 +194,18 @@ void check_hard_coded(struct rules_state *st)
             /* what is returned: on this line, or on the next ones */
             for (size_t y = k; y < v->new.n && y <= k + 2 && !nout; y++) {
                 struct span s = span_trim(v->new.items[y].text);
-                ptrdiff_t r = span_find(s, SPAN("return"));
+                ptrdiff_t r = y == k ? inline_choice(s, ins, &nin, outs, &nout) : -1;
+                if (r >= 0)
+                    break;
+                r = span_find(s, SPAN("return"));
                 if (r < 0)
                     r = span_find(s, SPAN("echo "));
                 if (r < 0)
                     r = span_find(s, SPAN("=>"));
-                if (r < 0 && y == k)
-                    r = span_findc(s, '?');
                 if (y == k) /* the input stands before the answer */
                     nin = literals(r >= 0 ? span_sub(s, 0, (size_t)r) : s, ins, LITERALS_MOST);
                 if (r >= 0 && v->new.items[y].changed && span_find(s, SPAN("panic")) < 0) {
                     struct span answer = span_sub(s, (size_t)r, s.n);
-                    ptrdiff_t other = s.p[r] == '?' ? span_findc(answer, ':') : -1;
-                    answer = other > 0 ? span_sub(answer, 0, (size_t)other) : answer;
                     nout = only_literal(answer) ? literals(answer, outs, LITERALS_MOST) : 0;
                 }
             }

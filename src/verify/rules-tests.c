@@ -240,6 +240,8 @@ void check_test_emptied(struct rules_state *st)
             if (!n)
                 continue;
             size_t had = o->asserts - o->trivial, has = n->asserts - n->trivial;
+            if (had && !has && calls_a_checker(v, n->first, n->end))
+                continue; /* a helper of its own makes them */
             if (had && !has) {
                 enum finding_severity severity = st->severity;
                 if (v->lang && outside(v, &v->new, &v->new_tests) > outside(v, &v->old, &v->old_tests))
@@ -327,7 +329,7 @@ void check_asserts_fall(struct rules_state *st)
             if (!first || ho != hn)
                 continue; /* several of one name, of which some went: test-deleted's affair */
             /* A loop or a table in place of repeated lines adds code; then fewer assertions may check as much. */
-            if (has < had && n->code <= o->code + 1) {
+            if (has < had && n->code <= o->code + 2) {
                 struct edit d = edit_of(st, v, o->first, o->end, n->first, n->end);
                 AUTO(buf) struct buf what = BUF_INIT(2000);
                 buf_addf(&what, "test '%.*s' has", (int)n->name.n, n->name.p);
@@ -394,21 +396,23 @@ static void each_pair(struct rules_state *st, pair_fn fn)
 {
     for (size_t i = 0; i < st->nviews; i++) {
         const struct file_view *v = &st->views[i];
-        const struct regex *a = v->lang ? lang_regex(v->lang->assertion) : NULL;
-        if (!a)
+        if (!v->lang || !v->testing)
             continue;
-        for (size_t k = 0; k < v->old_tests.n; k++) {
-            const struct test_case *o = &v->old_tests.items[k], *n = tests_by_name(&v->new_tests, o->name);
+        /* a test program without named tests is one test */
+        const struct test_case whole = { .name = SPAN("the program"), .end = v->old.n }, now = { .name = SPAN("the program"), .end = v->new.n };
+        bool unnamed = v->class == PATH_TEST && !v->old_tests.n && !v->new_tests.n;
+        for (size_t k = 0; k < v->old_tests.n + unnamed; k++) {
+            const struct test_case *o = unnamed ? &whole : &v->old_tests.items[k], *n = unnamed ? &now : tests_by_name(&v->new_tests, o->name);
             size_t next = n ? n->first : 0;
             for (size_t x = o->first; n && x < o->end; x++) {
                 struct span old = span_trim(v->old.items[x].text);
-                if (!v->old.items[x].changed || is_comment(v->lang, old) || !regex_match(a, old, 0, NULL))
+                if (!v->old.items[x].changed || !is_check(v->lang, &v->old, x))
                     continue;
                 int best = ALIKE - 1;
                 size_t at = 0;
                 for (size_t y = next; y < n->end; y++) {
                     struct span new = span_trim(v->new.items[y].text);
-                    if (!v->new.items[y].changed || is_comment(v->lang, new) || !regex_match(a, new, 0, NULL))
+                    if (!v->new.items[y].changed || !is_check(v->lang, &v->new, y))
                         continue;
                     int l = likeness(old, new);
                     if (l > best)
@@ -427,12 +431,34 @@ static void each_pair(struct rules_state *st, pair_fn fn)
     }
 }
 
+/* What a test expects is now what it got: the same call stands on another line of the test. */
+static void recomputed(struct rules_state *st, const struct file_view *v, const struct test_case *n, struct span new, size_t at)
+{
+    ptrdiff_t eq = span_find(new, SPAN("=="));
+    struct span want = eq > 0 ? span_trim(span_sub(new, (size_t)eq + 2, new.n)) : SPAN("");
+    ptrdiff_t open = span_findc(want, '(');
+    if (open < 2 || !word_char(want.p[0]) || span_find(want, SPAN(" ")) == 0)
+        return;
+    for (size_t y = n->first + 1; y < n->end; y++)
+        if (y != at && span_find(v->new.items[y].text, want) >= 0) {
+            rule_fire(st, v, NULL, at + 1, "test '%.*s' expects what the code under test returns: %.*s", (int)n->name.n, n->name.p, (int)(new.n < 160 ? new.n : 160), new.p);
+            return;
+        }
+}
+
 static void weakened(struct rules_state *st, const struct file_view *v, const struct test_case *n, struct span old, struct span new, size_t at)
 {
     static const char null_value[] = "\\b(?:null|nil|None|NULL|nullptr|undefined)\\b";
     static const char null_check[] = "(?i)\\bis_?null|is_?none|be_?null|assert_?null|is_?nil|be_?nil|==\\s*(?:null|nil|none)|\\bis none\\b|tobeundefined|_null\\b";
     if (regex_match(lang_regex(null_value), old, 0, NULL) && regex_match(lang_regex(null_check), new, 0, NULL) && span_find(new, SPAN("ot")) < 0)
         return; /* "is null" says as much as "equals null" */
+    /* A size in place of the thing, any error in place of one, a pattern that takes all. */
+    static const char vague[] = "\\blen\\(|toHaveLength|\\.length\\b|\\.size\\(\\)|\\.len\\(\\)|hasSize\\(|\\btype\\(|\\btypeof\\b|\\b(?:Base)?Exception\\b|\\bThrowable\\b|\\bRuntimeException\\b|\\(_\\)|\\(\\.\\.\\)|\\bStandardError\\b";
+    const struct regex *vaguely = lang_regex(vague);
+    if (regex_match(vaguely, new, 0, NULL) && !regex_match(vaguely, old, 0, NULL) && new.n <= old.n) {
+        rule_fire(st, v, NULL, at + 1, "test '%.*s': a vaguer check in place of: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
+        return;
+    }
     int was = strength(v->lang, old), is = strength(v->lang, new);
     if (is < was && (is == 0 || new.n < old.n || regex_match(lang_regex(v->lang->weak), new, 0, NULL)))
         rule_fire(st, v, NULL, at + 1, "test '%.*s': a weaker check in place of: %.*s", (int)n->name.n, n->name.p, (int)(old.n < 160 ? old.n : 160), old.p);
@@ -441,6 +467,15 @@ static void weakened(struct rules_state *st, const struct file_view *v, const st
 void check_assert_weakened(struct rules_state *st)
 {
     each_pair(st, weakened);
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; v->testing && k < v->new_tests.n; k++) {
+            const struct test_case *t = &v->new_tests.items[k];
+            for (size_t y = t->first + 1; y < t->end && tests_by_name(&v->old_tests, t->name); y++)
+                if (v->new.items[y].changed && is_check(v->lang, &v->new, y))
+                    recomputed(st, v, t, span_trim(v->new.items[y].text), y);
+        }
+    }
 }
 
 void without_literals(struct span s, struct buf *out)
@@ -571,6 +606,39 @@ void check_commented_out(struct rules_state *st)
     }
 }
 
+/* Is the line followed, in its own block, by code that was there before? */
+static bool goes_on(const struct file_view *v, size_t at, size_t end)
+{
+    size_t y = at + 1;
+    while (y < end && !span_trim(v->new.items[y].text).n)
+        y++;
+    if (y >= end || v->new.items[y].changed || indent_width(v->new.items[y].text) != indent_width(v->new.items[at].text))
+        return false;
+    struct span s = span_trim(v->new.items[y].text);
+    return word_char(s.p[0]) || s.p[0] == '[' || s.p[0] == '"';
+}
+
+/* Checks of a test that now stand in a function within it which it does not call. */
+static void inner_functions(struct rules_state *st, const struct file_view *v)
+{
+    static const char head[] = "^\\s+(?:async\\s+)?(?:def|function|fn)\\s+(\\w+)\\s*\\(|^\\s+(?:const|let)\\s+(\\w+)\\s*=\\s*(?:async\\s*)?\\(\\w*\\)\\s*=>";
+    for (size_t k = 0; k < v->new_tests.n; k++) {
+        const struct test_case *t = &v->new_tests.items[k];
+        for (size_t x = t->first + 1; x < t->end && tests_by_name(&v->old_tests, t->name); x++) {
+            struct span name;
+            if (!v->new.items[x].changed || !regex_match(lang_regex(head), v->new.items[x].text, 1, &name))
+                continue;
+            if (!name.n)
+                (void)regex_match(lang_regex(head), v->new.items[x].text, 2, &name);
+            bool called = false;
+            for (size_t y = t->first + 1; y < t->end && name.n; y++)
+                called |= y != x && span_find(v->new.items[y].text, name) >= 0;
+            if (name.n && !called && x + 1 < t->end && !v->new.items[x + 1].changed)
+                rule_fire(st, v, NULL, x + 1, "test '%.*s' does not call what makes its checks now: '%.*s'", (int)t->name.n, t->name.p, (int)name.n, name.p);
+        }
+    }
+}
+
 void check_unreachable(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -582,18 +650,18 @@ void check_unreachable(struct rules_state *st)
             if (!tests_by_name(&v->old_tests, t->name))
                 continue;
             for (size_t x = t->first + 1; x < t->end; x++) {
-                struct span line = v->new.items[x].text, s = span_trim(line);
+                struct span s = span_trim(v->new.items[x].text);
                 if (!v->new.items[x].changed || !rule_matches(st->rule, v, s))
                     continue;
-                /* followed, in its own block, by code that was there before */
-                size_t y = x + 1;
-                while (y < t->end && !span_trim(v->new.items[y].text).n)
-                    y++;
-                if (y < t->end && !v->new.items[y].changed && indent_width(v->new.items[y].text) == indent_width(line) &&
-                    word_char(span_trim(v->new.items[y].text).p[0]))
+                if (goes_on(v, x, t->end))
                     rule_fire(st, v, NULL, x + 1, "test '%.*s' ends before its checks: %.*s", (int)t->name.n, t->name.p, (int)(s.n < 80 ? s.n : 80), s.p);
             }
         }
+        inner_functions(st, v);
+        if (v->class == PATH_TEST && !v->new_tests.n && v->file->kind == RULE_FILE_MODIFIED)
+            for (size_t x = 0; x + 1 < v->new.n; x++)
+                if (v->new.items[x].changed && indent_width(v->new.items[x].text) > 0 && rule_matches(st->rule, v, span_trim(v->new.items[x].text)) && goes_on(v, x, v->new.n))
+                    rule_fire(st, v, NULL, x + 1, "the test program ends before its checks");
         /* scripts without functions: an exit before what was there */
         if (v->class != PATH_TEST || v->new_tests.n || v->file->kind != RULE_FILE_MODIFIED)
             continue;
@@ -623,7 +691,7 @@ void check_swallowed(struct rules_state *st)
             /* with nothing done in the handler: pass, continue, return, a comment, or its end */
             struct span next = k + 1 < v->new.n ? span_trim(v->new.items[k + 1].text) : SPAN("");
             static const char *const nothing[] = { "pass", "continue", "return", "return;", "}", "end", "...", "return true;", "return True", "});", "return true" };
-            bool empty = span_ends(s, "}") || span_ends(s, "pass") || is_comment(v->lang, next);
+            bool empty = span_find(s, SPAN("suppress(")) >= 0 || span_ends(s, "}") || span_ends(s, "pass") || is_comment(v->lang, next);
             for (size_t x = 0; x < COUNT_OF(nothing); x++)
                 empty |= span_eqs(next, nothing[x]);
             if (empty)
@@ -687,8 +755,12 @@ static bool cases_at(const struct file_view *v, size_t at)
     static const char head[] = "(?i)parametri|case|test|want|expect|table|data|vector|sample|example|input|\\.each|provider|struct";
     size_t own = indent_width(v->old.items[at].text);
     for (size_t k = at; k-- > 0;)
-        if (span_trim(v->old.items[k].text).n && indent_width(v->old.items[k].text) < own)
-            return regex_match(lang_regex(head), v->old.items[k].text, 0, NULL);
+        if (span_trim(v->old.items[k].text).n && indent_width(v->old.items[k].text) < own) {
+            static const char words[] = "\\w";
+            if (regex_match(lang_regex(words), v->old.items[k].text, 0, NULL))
+                return regex_match(lang_regex(head), v->old.items[k].text, 0, NULL);
+            own = indent_width(v->old.items[k].text); /* a bracket alone */
+        }
     return false;
 }
 

@@ -282,7 +282,13 @@ static bool preceded_by_marker(const struct lang *lang, const struct text_lines 
 
 /* How a hand-written check says that it failed. */
 #define FAILING "\\breturn\\s+(?:-?[1-9]|false|EXIT_FAILURE)|\\bexit\\s*\\(?\\s*(?:[1-9]|EXIT_FAILURE)|\\babort\\s*\\(|\\b\\w*(?:fail|err|bad)\\w*\\s*(?:\\+\\+|\\+?=|\\()|\\+\\+\\s*\\w*(?:fail|err)|" \
-    "\\bgoto\\s+\\w*(?:fail|err)|\\braise\\b|\\bthrow\\b|\\bpanic\\b|\\bdie\\b"
+    "\\bgoto\\s+\\w*(?:fail|err)|\\braise\\b|\\bthrow\\b|\\bpanic\\b|\\bdie\\b|\\bt\\.(?:Error|Fatal|Fail)\\w*\\s*\\("
+
+bool is_failing(struct span line)
+{
+    static const char failing[] = FAILING;
+    return regex_match(lang_regex(failing), line, 0, NULL);
+}
 
 bool is_check(const struct lang *lang, const struct text_lines *l, size_t at)
 {
@@ -293,15 +299,30 @@ bool is_check(const struct lang *lang, const struct text_lines *l, size_t at)
         return true;
     if (!span_starts(s, "if ") && !span_starts(s, "if(") && !span_starts(s, "} else if"))
         return false;
-    static const char failing[] = FAILING;
-    const struct regex *f = lang_regex(failing);
     for (size_t i = at; i < l->n && i <= at + 3; i++) {
         if (i > at && indent_width(l->items[i].text) <= indent_width(l->items[at].text) && !span_eqs(span_trim(l->items[i].text), "{"))
             return false;
-        if (regex_match(f, l->items[i].text, 0, NULL))
+        if (is_failing(l->items[i].text))
             return true;
     }
     return false;
+}
+
+void statement_at(const struct text_lines *l, size_t at, struct buf *out)
+{
+    int depth = 0;
+    for (size_t i = at; i < l->n && i < at + 12; i++) {
+        struct span s = span_trim(l->items[i].text);
+        if (i > at && depth <= 0 && !(s.n && s.p[0] == '.'))
+            break;
+        if (i > at)
+            buf_addc(out, ' ');
+        buf_add_span(out, s);
+        for (size_t k = 0; k < s.n; k++)
+            depth += (s.p[k] == '(' || s.p[k] == '[' || s.p[k] == '{') - (s.p[k] == ')' || s.p[k] == ']' || s.p[k] == '}');
+        if (span_ends(s, "{"))
+            break; /* a block, not an argument */
+    }
 }
 
 void tests_find(struct file_view *v, const struct text_lines *lines, struct test_cases *out, struct arena *arena)
@@ -330,8 +351,10 @@ void tests_find(struct file_view *v, const struct text_lines *lines, struct test
             if (is_blank(s) || is_comment(lang, s))
                 continue;
             if (is_check(lang, lines, k)) {
+                AUTO(buf) struct buf whole = BUF_INIT(16384);
+                statement_at(lines, k, &whole);
                 t.asserts++;
-                t.trivial += regex_match(trivial, s, 0, NULL) || is_tautology(s);
+                t.trivial += regex_match(trivial, s, 0, NULL) || is_tautology(whole.failed ? s : buf_span(&whole));
             } else {
                 struct span c = span_trim(s);
                 t.code += !(c.n <= 3 && !word_char(c.p[0])) && !span_eqs(c, "pass") && !span_eqs(c, "return") && !span_eqs(c, "return;") && !span_eqs(c, "end");
@@ -401,23 +424,6 @@ static void forgive_layout(struct file_view *v)
             unmark(&v->old, o->first, o->end);
             unmark(&v->new, n->first, n->end);
         }
-    }
-}
-
-void statement_at(const struct text_lines *l, size_t at, struct buf *out)
-{
-    int depth = 0;
-    for (size_t i = at; i < l->n && i < at + 12; i++) {
-        struct span s = span_trim(l->items[i].text);
-        if (i > at && depth <= 0 && !(s.n && s.p[0] == '.'))
-            break;
-        if (i > at)
-            buf_addc(out, ' ');
-        buf_add_span(out, s);
-        for (size_t k = 0; k < s.n; k++)
-            depth += (s.p[k] == '(' || s.p[k] == '[' || s.p[k] == '{') - (s.p[k] == ')' || s.p[k] == ']' || s.p[k] == '}');
-        if (span_ends(s, "{"))
-            break; /* a block, not an argument */
     }
 }
 

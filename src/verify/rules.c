@@ -93,6 +93,7 @@ static const struct {
     { "assert-weakened", check_assert_weakened },
     { "comparison-loosened", check_comparison_loosened },
     { "uncalled", check_uncalled },
+    { "helper-muted", check_helper_muted },
     { "expectation-changed", check_expectation_changed },
     { "commented-out", check_commented_out },
     { "unreachable", check_unreachable },
