@@ -77,7 +77,7 @@ int run_task(struct cli *cli, struct task_spec *spec, struct span text, struct e
         task_open(spec, &t, e) < 0)
         return cli_fail(cli, cli_exit_of(e), e);
     if (task_turn(t, text, &r, cli_cancel(cli), e) < 0) {
-        cli->json = false; /* the error and the result are in the stream already */
+        cli->json &= !r.recorded; /* else the error and the result are in the stream already */
         return cli_fail(cli, r.exit, e);
     }
     if (!cli->json)

@@ -679,12 +679,15 @@ int task_turn(struct task *t, struct span text, struct task_result *result, stru
         r.exit = rc == -ERR_CANCELLED ? 130 : rc == -ERR_USAGE ? 2 : t->sandbox ? 1 : rc == -ERR_DENIED ? 7 : 1;
         (void)snprintf(r.reason, sizeof r.reason, "%s", failed.text);
         (void)snprintf(r.hint, sizeof r.hint, "%s", failed.hint);
-        if (event_error(t, &failed, &ignored) < 0 || event_result(t, &r, &ignored) < 0)
+        /* A session whose layer another process holds is that one's: nothing is written into the midst of its events. */
+        r.recorded = !t->spec.resume || t->layer;
+        if (r.recorded && (event_error(t, &failed, &ignored) < 0 || event_result(t, &r, &ignored) < 0))
             log_warn("the result could not be recorded: %s", ignored.text);
         *result = r;
         return rc;
     }
     rc = event_result(t, &r, e);
+    r.recorded = rc == 0;
     if (rc == 0 && (r.applied || (r.status == TASK_UNCHANGED && !is_chat(t)))) {
         rc = drop_layer(t, e);
         (void)snprintf(t->resume_from, sizeof t->resume_from, "%s", t->session); /* a further turn: the same words, a new layer */

@@ -110,6 +110,7 @@ struct task_result {
     char session[ID_SIZE];
     char change[ID_SIZE];      /* "" when there is none */
     bool applied;
+    bool recorded;             /* as events; not where the session is in use by another stead */
     size_t files, conflicts;
     int64_t steps, prompt_tokens, completion_tokens, duration_ms, escalations;
     const char *endpoint;      /* name; "" none. Valid until task_close */
@@ -121,7 +122,8 @@ struct task_result {
 struct task;
 
 int task_open(const struct task_spec *spec, struct task **out, struct err *e) WARN_UNUSED;
-/* `text` may be empty where a session is resumed: it goes on where it was. Always fills *result and records it, also when it returns negative (stead itself failed). */
+/* `text` may be empty where a session is resumed: it goes on where it was. Always fills *result and records it (`recorded`), also
+ * when it returns negative (stead itself failed). */
 int task_turn(struct task *t, struct span text, struct task_result *result, struct cancel *cancel, struct err *e) WARN_UNUSED;
 void task_close(struct task *t);
 static inline void task_auto(struct task **t)

@@ -308,6 +308,29 @@ def resumed_with_a_lone_message(w):
 
 
 @case
+def a_session_in_use_is_left_alone(w):
+    """Resumed, undone or forked while it runs: said so, and nothing gets into the running one's events."""
+    w.c_repo()
+    url = w.serve(RIGHT, {"calls": [{"name": "shell", "args": {"command": "sleep 3"}}]}, DONE, repeat=True)
+    p = w.start("--endpoint", url, "--no-gates", "--approve", "never")
+    lines = [p.stdout.readline()]
+    while json.loads(lines[-1])["type"] != "checkpoint":
+        lines.append(p.stdout.readline())
+    session = json.loads(lines[0])["session"]
+    for args in (["resume", "--json", "--no-gates", session], ["undo", session], ["fork", "--json", session]):
+        q = w.stead(*args)
+        equal(q.returncode, 1, args)
+        assert "in use by another stead" in q.stderr, q.stderr
+        if "--json" in args:
+            equal(json.loads(q.stdout.splitlines()[-1])["type"], "error", q.stdout)
+    out, err = p.communicate(timeout=60)
+    equal(p.returncode, 6, err)
+    recorded = [json.loads(l)["type"] for l in w.stead("session", "export", session).stdout.splitlines()]
+    equal(recorded.count("result"), 1, recorded)
+    equal(recorded.count("error"), 0, recorded)
+
+
+@case
 def undone_to_the_beginning_and_resumed(w):
     """After `undo 0` the task begins anew: the first request again, byte for byte, over the files as they were."""
     w.c_repo()
