@@ -44,11 +44,8 @@ enum task_approve run_approval(const struct cli *cli, const struct config_values
     return cli->tty && !cli->json && isatty(STDIN_FILENO) ? TASK_ASK : TASK_NEVER;
 }
 
-int run_task(struct cli *cli, struct task_spec *spec, struct span text, struct err *e)
+static int run_warm(struct cli *cli, struct config *cfg, struct task_spec *spec, struct span text, struct err *e)
 {
-    struct config *cfg = cli_config(cli, e);
-    if (!cfg)
-        return cli_fail(cli, EXIT_USAGE, e);
     AUTO(ptr) char *workspace = getcwd(NULL, 0);
     AUTO(journal) struct journal *j = NULL;
     AUTO(task) struct task *t = NULL;
@@ -87,3 +84,13 @@ int run_task(struct cli *cli, struct task_spec *spec, struct span text, struct e
     return r.exit;
 }
 
+int run_task(struct cli *cli, struct task_spec *spec, struct span text, struct err *e)
+{
+    struct config *cfg = cli_config(cli, e);
+    if (!cfg)
+        return cli_fail(cli, EXIT_USAGE, e);
+    task_warm();
+    int code = run_warm(cli, cfg, spec, text, e);
+    task_warm_end();
+    return code;
+}

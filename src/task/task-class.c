@@ -1,5 +1,6 @@
 #include "task/task-internal.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
@@ -20,42 +21,51 @@
 #define ASK_TOKENS 600 /* some models think first */
 #define ASK_FIRST_BYTE_MS 20000
 
+static struct {
+    pthread_t thread;
+    bool running;
+    struct classes *classes;
+    struct err err;
+} warm;
+
 static void *load_main(void *arg)
 {
-    struct class_loader *l = arg;
     AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
     const struct class_input any = { .text = SPAN("any text") };
     struct classification ignored;
-    if (classes_create(&l->classes, &l->err) >= 0 && class_decide(l->classes, &any, &a, &ignored, &l->err) < 0) /* compiles the patterns */
-        classes_destroy(TAKE(l->classes));
+    (void)arg;
+    if (classes_create(&warm.classes, &warm.err) >= 0 && class_decide(warm.classes, &any, &a, &ignored, &warm.err) < 0) /* compiles the patterns */
+        classes_destroy(TAKE(warm.classes));
     return NULL;
 }
 
-void task_classes_begin(struct task *t)
+void task_warm(void)
 {
-    struct class_loader *l = &t->class_loader;
     sigset_t all, before;
     (void)data_find("classes/00-words.yaml"); /* a user's own data is read by the first who asks: by us, not by two at once */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
-    l->running = pthread_create(&l->thread, NULL, load_main, l) == 0;
+    warm.running = pthread_create(&warm.thread, NULL, load_main, NULL) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void task_warm_end(void)
+{
+    if (warm.running)
+        (void)pthread_join(warm.thread, NULL);
+    warm.running = false;
+    classes_destroy(TAKE(warm.classes));
 }
 
 int task_classes(struct task *t, struct err *e)
 {
-    struct class_loader *l = &t->class_loader;
-    if (l->running)
-        (void)pthread_join(l->thread, NULL);
-    else if (!t->classes)
-        (void)load_main(l);
-    l->running = false;
-    if (l->classes)
-        t->classes = TAKE(l->classes);
     if (t->classes)
         return 0;
-    *e = l->err;
-    return -(int)e->kind;
+    if (warm.running)
+        (void)pthread_join(warm.thread, NULL);
+    warm.running = false;
+    t->classes = TAKE(warm.classes);
+    return t->classes ? 0 : classes_create(&t->classes, e); /* also to say what was wrong with them */
 }
 
 static struct endpoint *local_endpoint(const struct task *t)

@@ -4,8 +4,6 @@
 #ifndef STEAD_TASK_TASK_INTERNAL_H
 #define STEAD_TASK_TASK_INTERNAL_H
 
-#include <pthread.h>
-
 #include "agent/attempt.h"
 #include "agent/permit.h"
 #include "config/config.h"
@@ -27,14 +25,6 @@
 #include "workspace/diff.h"
 #include "workspace/layer.h"
 
-/* Reading the task classes and compiling their patterns takes 6 ms: a thread does it while the journal and the sandbox start. */
-struct class_loader {
-    pthread_t thread;
-    bool running;
-    struct classes *classes;
-    struct err err;
-};
-
 struct task {
     struct task_spec spec;
     const struct config_values *values;
@@ -48,8 +38,7 @@ struct task {
     struct endpoint **candidate_endpoints; /* parallel; NULL: configured or embedded, opened when chosen */
     struct breaker *breakers;    /* parallel */
     size_t ncandidates;
-    struct classes *classes;     /* made by class_loader */
-    struct class_loader class_loader;
+    struct classes *classes;
     struct classification class;
     struct route_input route_input;
     struct route route;
@@ -117,8 +106,7 @@ int task_route(struct task *t, struct span text, struct cancel *cancel, struct e
 void task_look_for_edits(struct task *t);
 /* Fill t->candidates, once. */
 int task_candidates(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
-/* task-class.c: begin to load the classes; t->classes after task_classes. */
-void task_classes_begin(struct task *t);
+/* task-class.c: fill t->classes, with what task_warm has read where it was called. */
 int task_classes(struct task *t, struct err *e) WARN_UNUSED;
 /* Where the rules are unsure and policy.classify_by_model allows, a local model's word for the class. */
 int task_ask_class(struct task *t, struct span text, struct cancel *cancel, struct err *e) WARN_UNUSED;

@@ -76,7 +76,6 @@ int task_open(const struct task_spec *spec, struct task **out, struct err *e)
     t->cache_dir = config_cache_dir(spec->config);
     arena_init(&t->arena, TASK_ARENA_BYTES);
     arena_init(&t->turn, TURN_ARENA_BYTES);
-    task_classes_begin(t);
     struct apply_resumed resumed = { 0 };
     int r = apply_resume(t->state_dir, spec->workspace, &resumed, e);
     if (r == 0 && resumed.unresolved)
@@ -168,9 +167,6 @@ void task_close(struct task *t)
     endpoints_destroy(t->engine);
     endpoint_destroy(t->hosted);
     endpoint_destroy(t->second);
-    if (t->class_loader.running)
-        (void)pthread_join(t->class_loader.thread, NULL);
-    classes_destroy(t->class_loader.classes);
     turns_destroy(t->turns);
     classes_destroy(t->classes);
     privacy_destroy(t->privacy);

@@ -121,6 +121,13 @@ struct task_result {
 
 struct task;
 
+/*
+ * Reading the task classes and compiling their patterns takes 8 ms: begun on a thread before there is a task, they are there
+ * when it needs them. Optional; not after task_open. task_warm_end waits for the thread and drops what no task has taken.
+ */
+void task_warm(void);
+void task_warm_end(void);
+
 int task_open(const struct task_spec *spec, struct task **out, struct err *e) WARN_UNUSED;
 /* `text` may be empty where a session is resumed: it goes on where it was. Always fills *result and records it (`recorded`), also
  * when it returns negative (stead itself failed). */
