@@ -12,6 +12,9 @@
 #include "inference/engine/worker-internal.h"
 
 #define PIECE_MAX 512           /* bytes of one token's text; llama.cpp's longest are below 300 */
+/* A text longer than this many bytes a token cannot fit: counting its tokens would hold up everybody else for seconds. */
+#define TOKEN_BYTES_MOST 256
+#define TOKEN_BYTES_USUAL 4     /* then said in place of the number */
 #define CHECKPOINT_BACK 4       /* tokens before the prompt's end: what a template puts there varies with the reply */
 #define PROBE_TOKENS 64
 #define SMALL_MODEL (64u << 20) /* bytes of weights */
@@ -173,6 +176,11 @@ bool run_begin(struct worker *w, struct job_private *p)
     if (!p->tokens) {
         size_t n;
         const char *text = chat_prompt_text(p->job->prompt, &n);
+        if (n / TOKEN_BYTES_MOST >= (size_t)w->info.ctx_tokens) {
+            p->ntokens = (int32_t)(n / TOKEN_BYTES_USUAL);
+            run_refuse(p, JOB_CONTEXT, NULL);
+            return true;
+        }
         p->ntokens = chat_tokenize(w->model, text, n, true, &p->tokens, &e);
         if (p->ntokens <= 0) {
             if (p->ntokens == 0)

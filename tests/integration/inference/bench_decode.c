@@ -24,6 +24,7 @@
 
 #define TOKENS 96
 #define ROUNDS_MAX 32
+#define SETTLE_MS 700
 
 static int by_value(const void *a, const void *b)
 {
@@ -138,6 +139,14 @@ static double engine_run(struct loop *loop, const char *sock)
     return answer.timings.predicted_per_second;
 }
 
+/* llama.cpp's idle threads spin for a third of a second before they sleep: the other's must not take our core. */
+static void settle(struct loop *loop)
+{
+    struct err e = ERR_INIT;
+    bool never = false;
+    (void)!loop_wait(loop, &never, clock_ms() + SETTLE_MS, NULL, &e);
+}
+
 static int wait_for(struct loop *loop, const char *sock)
 {
     int64_t end = clock_ms() + 60000;
@@ -175,7 +184,9 @@ int main(int argc, char **argv)
     }
     double ours[ROUNDS_MAX], theirs[ROUNDS_MAX], ratio[ROUNDS_MAX];
     for (int i = 0; i < rounds; i++) {
+        settle(loop);
         ours[i] = engine_run(loop, sock);
+        settle(loop);
         theirs[i] = bare_run(&bare);
         ratio[i] = theirs[i] > 0 ? ours[i] / theirs[i] : 0;
     }

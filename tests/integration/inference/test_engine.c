@@ -319,6 +319,15 @@ static void engine__refuses_what_it_cannot_do(void **state)
         assert_true(number(j, "error.n_prompt_tokens") > 3000);
         assert_int_equal(number(j, "error.n_ctx"), 512);
     }
+    /* one that cannot fit whatever its tokens are is refused without counting them */
+    AUTO(buf) struct buf long_body = BUF_INIT(8u << 20);
+    buf_adds(&long_body, "{\"messages\":[{\"role\":\"user\",\"content\":\"");
+    for (int i = 0; i < 1 << 20; i++)
+        buf_adds(&long_body, "word ");
+    buf_adds(&long_body, "\"}]}");
+    AUTO(json) json_t *j = ask_json("/v1/chat/completions", buf_str(&long_body), 400);
+    assert_string_equal(text(j, "error.type"), "exceed_context_size_error");
+    assert_true(number(j, "error.n_prompt_tokens") > 1000000);
     stop_it();
 }
 
