@@ -134,7 +134,7 @@ int task_ask_class(struct task *t, struct span text, struct cancel *cancel, stru
     struct err ignored = ERR_INIT; /* an opinion: the rules' own stands without it */
     if (!ep)
         return 0;
-    if (task_turns(t, ep, e) < 0) /* the place that the conversation will have: nobody else's is evicted */
+    if (task_turns(t, &t->turn_here, ep, e) < 0) /* the place that the conversation will have: nobody else's is evicted */
         return -(int)e->kind;
     r = ask(t, ep, text, &a, &reply, cancel, &ignored);
     if (r == -ERR_CANCELLED) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "route/candidate.h"
 
 /*
  * Between a hosted endpoint and everything that would be sent to it. The paths whose content may be among the bytes
@@ -51,17 +52,21 @@ static int ask_person(struct task *t, const struct endpoint *ep, const struct pr
 }
 
 /* Budgets hold for each request, not only when an endpoint is chosen: an attempt has many. */
-static int check_budget(struct task *t, struct span body, struct arena *a, struct err *e)
+static int check_budget(struct task *t, const struct endpoint *ep, struct span body, struct arena *a, struct err *e)
 {
+    struct route_candidate c = t->candidates[t->choice];
+    for (size_t i = 0; i < t->values->nendpoints; i++) /* also the second model's */
+        if (strcmp(t->values->endpoints[i].name, ep->name) == 0)
+            candidate_of_config(&t->values->endpoints[i], &c);
     struct route_input in = t->route_input;
     int r = task_spent(t, &in.spent, e);
     if (r < 0)
         return err_wrap(e, "adding up what was spent");
     in.need_tokens = (int64_t)(body.n / BYTES_PER_TOKEN);
-    const char *why = route_over_budget(&in, &t->candidates[t->choice], a);
+    const char *why = route_over_budget(&in, &c, a);
     if (!why)
         return 0;
-    t->over_budget = true;
+    t->over_budget = ep == t->endpoint; /* the second model is no attempt */
     err_set(e, ERR_DENIED, "%s", why);
     return -ERR_DENIED;
 }
@@ -70,7 +75,7 @@ static int guard(void *ctx, const struct endpoint *ep, struct span body, struct 
 {
     struct task *t = ctx;
     AUTO(arena) struct arena a = ARENA_INIT(GUARD_ARENA_BYTES);
-    int allowed = check_budget(t, body, &a, e);
+    int allowed = check_budget(t, ep, body, &a, e);
     if (allowed < 0)
         return allowed;
     struct privacy_input in = { .bytes = body, .paths = { t->seen, t->nseen } };

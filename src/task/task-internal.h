@@ -25,6 +25,13 @@
 #include "workspace/diff.h"
 #include "workspace/layer.h"
 
+/* Turns with other runs at one endpoint. */
+struct task_turn {
+    struct task *task;
+    struct turns *turns;         /* NULL: hosted */
+    bool computed_here;          /* the model runs on this machine's CPU */
+};
+
 struct task {
     struct task_spec spec;
     const struct config_values *values;
@@ -61,8 +68,7 @@ struct task {
     const char *person_name;     /* task_person; NULL until asked */
     enum attempt_goal goal;
     struct engine_address engine_address; /* of `engine` */
-    struct turns *turns;         /* with other runs at the endpoint; NULL: hosted */
-    bool computed_here;          /* the model runs on this machine's CPU */
+    struct task_turn turn_here, second_turn; /* at the attempt's endpoint; at that of the second model */
     bool over_budget;            /* the last request was refused for a budget */
     bool slowed;                 /* the engine computes with fewer threads while gates run */
 
@@ -127,7 +133,7 @@ int task_seen(void *ctx, const struct journal_event *ev);
 void task_see(struct task *t, const char *path);
 
 /* task-turns.c: turns with other runs at this endpoint; around gates (which may wait); what the sandbox may take now. */
-int task_turns(struct task *t, struct endpoint *ep, struct err *e) WARN_UNUSED;
+int task_turns(struct task *t, struct task_turn *turn, struct endpoint *ep, struct err *e) WARN_UNUSED;
 int task_work_begin(struct task *t, struct cancel *cancel, struct err *e) WARN_UNUSED;
 void task_work_end(struct task *t);
 void task_give_way(struct task *t);

@@ -256,7 +256,7 @@ static int open_candidate(struct task *t, int i, struct cancel *cancel, struct e
     if (r == 0 && !t->endpoint->local)
         r = task_guard(t, t->endpoint, e);
     if (r == 0)
-        r = task_turns(t, t->endpoint, e);
+        r = task_turns(t, &t->turn_here, t->endpoint, e);
     if (r < 0 && r != -ERR_CANCELLED)
         task_health(t, false, 0);
     return r < 0 ? err_wrap(e, "endpoint '%s'", c->name) : 0;

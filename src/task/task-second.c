@@ -91,6 +91,8 @@ static int open_second(struct task *t, const struct config_endpoint *c, struct c
         r = err_set(e, ERR_UNAVAILABLE, "%s", t->second->problem);
     if (r == 0 && !t->second->local)
         r = task_guard(t, t->second, e);
+    if (r == 0)
+        r = task_turns(t, &t->second_turn, t->second, e);
     if (r < 0) {
         endpoint_destroy(t->second);
         t->second = NULL;

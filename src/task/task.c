@@ -167,7 +167,8 @@ void task_close(struct task *t)
     endpoints_destroy(t->engine);
     endpoint_destroy(t->hosted);
     endpoint_destroy(t->second);
-    turns_destroy(t->turns);
+    turns_destroy(t->turn_here.turns);
+    turns_destroy(t->second_turn.turns);
     classes_destroy(t->classes);
     privacy_destroy(t->privacy);
     free(t->seen);
