@@ -27,6 +27,11 @@ static struct figure of_rate(const char *name, const struct rate *r)
     return (struct figure){ name, r->value, r->low, r->high, r->n };
 }
 
+static struct figure of_estimate(const char *name, const struct estimate *e)
+{
+    return (struct figure){ name, e->value, e->low, e->high, e->n };
+}
+
 static void each_figure(const struct report_group *g, figure_fn fn, void *ctx)
 {
     static const char *const wait_metrics[REPORT_WAITS] = { "interruption_under_10s", "interruption_10_to_30s", "interruption_30_to_60s",
@@ -37,12 +42,12 @@ static void each_figure(const struct report_group *g, figure_fn fn, void *ctx)
         of_rate("escalation", &g->escalation),
         of_rate("hosted", &g->hosted),
         { "recovery_ms", s->median, s->low, s->high, s->n },
-        { "recovery_prompts", g->prompts.event ? g->prompts.time : NAN, NAN, NAN, s->n },
-        { "interruption_median_ms", g->median_interrupted_ms, NAN, NAN, g->interruptions },
+        of_estimate("recovery_prompts", &g->prompts),
+        of_estimate("interruption_median_ms", &g->interrupted_ms),
         { "said_wrong", (double)g->said_wrong, NAN, NAN, g->said_wrong + g->said_slow },
         { "said_slow", (double)g->said_slow, NAN, NAN, g->said_wrong + g->said_slow },
-        { "review_seconds_per_line", g->review_lines ? (double)g->review_ms / 1000 / (double)g->review_lines : NAN, NAN, NAN, g->reviewed_changes },
-        { "review_rounds_per_change", g->reviewed_changes ? (double)g->review_rounds / (double)g->reviewed_changes : NAN, NAN, NAN, g->reviewed_changes },
+        of_estimate("review_seconds_per_line", &g->review_per_line),
+        of_estimate("review_rounds_per_change", &g->review_rounds),
     };
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
         fn(ctx, g, &figures[i]);

@@ -154,16 +154,51 @@ static void cards(const struct report_group *g, struct buf *b)
     (void)snprintf(about, sizeof about, "%lld went wrong, %lld became green; %s to %s", (long long)g->recovery_ms.n, (long long)g->recovery_ms.events,
                    time_text(g->recovery_ms.low, low), time_text(g->recovery_ms.high, high));
     card(b, "Recovery, active time", time_text(g->recovery_ms.median, t), about);
-    (void)snprintf(about, sizeof about, "median wait of %lld interruptions", (long long)g->interruptions);
-    card(b, "Latency tolerance", time_text(g->median_interrupted_ms, t), about);
+    (void)snprintf(about, sizeof about, "median wait of %lld interruptions; %s to %s", (long long)g->interrupted_ms.n,
+                   time_text(g->interrupted_ms.low, low), time_text(g->interrupted_ms.high, high));
+    card(b, "Latency tolerance", time_text(g->interrupted_ms.value, t), about);
     rate_card(b, "Escalation rate", &g->escalation);
-    if (g->review_lines)
-        (void)snprintf(value, sizeof value, "%.2f s", (double)g->review_ms / 1000 / (double)g->review_lines);
-    else
+    const struct estimate *l = &g->review_per_line;
+    (void)snprintf(about, sizeof about, "active, a changed line; %lld changes reviewed", (long long)l->n);
+    if (!isnan(l->low))
+        (void)snprintf(about, sizeof about, "active, a changed line; %lld changes, %.2f to %.2f", (long long)l->n, l->low, l->high);
+    if (isnan(l->value))
         (void)snprintf(value, sizeof value, "-");
-    (void)snprintf(about, sizeof about, "active, a changed line; %lld changes reviewed", (long long)g->reviewed_changes);
+    else
+        (void)snprintf(value, sizeof value, "%.2f s", l->value);
     card(b, "Review burden", value, about);
     buf_adds(b, "</div>\n");
+}
+
+static void rate_cell(struct buf *b, const struct rate *r)
+{
+    if (r->n)
+        buf_addf(b, "<td>%.0f %% (%.0f-%.0f)</td>", r->value * 100, r->low * 100, r->high * 100);
+    else
+        buf_adds(b, "<td>-</td>");
+}
+
+/* All five figures of every group. */
+static void all_groups(const struct report *r, struct buf *b)
+{
+    char t[24];
+    section(b, "Every figure by group", "With 95 % intervals, and in brackets the number of tasks, interruptions or reviewed changes that a figure rests on.");
+    buf_adds(b, "<table><tr><th>group</th><th>tasks</th><th>completion</th><th>escalation</th><th>recovery</th><th>interrupted after</th><th>review a line</th></tr>\n");
+    for (size_t i = 0; i < r->ngroups; i++) {
+        const struct report_group *g = &r->groups[i];
+        buf_addf(b, "<tr><td>%s%s", g->by == REPORT_ALL ? "" : report_by_name(g->by), g->by == REPORT_ALL ? "" : " ");
+        esc(b, g->name);
+        buf_addf(b, "</td><td>%lld</td>", (long long)g->started);
+        rate_cell(b, &g->completion);
+        rate_cell(b, &g->escalation);
+        buf_addf(b, "<td>%s (%lld)</td>", time_text(g->recovery_ms.median, t), (long long)g->recovery_ms.n);
+        buf_addf(b, "<td>%s (%lld)</td>", time_text(g->interrupted_ms.value, t), (long long)g->interrupted_ms.n);
+        if (isnan(g->review_per_line.value))
+            buf_adds(b, "<td>-</td></tr>\n");
+        else
+            buf_addf(b, "<td>%.2f s (%lld)</td></tr>\n", g->review_per_line.value, (long long)g->review_per_line.n);
+    }
+    buf_adds(b, "</table></section>\n");
 }
 
 static void steps(const struct report *r, struct buf *b)
@@ -204,6 +239,7 @@ bool report_html(const struct report *r, struct buf *b)
     completion_by(r, b, REPORT_PERSON, "Task completion by person", "The same by who gave the task (report.person is on).");
     waits(all, b);
     causes(all, b);
+    all_groups(r, b);
     steps(r, b);
     buf_addf(b, "<footer>Made %s from the journal of this machine. Rules and formulas: docs/design/metrics.md.</footer>\n</body></html>\n",
              clock_format(clock_unix_ms(), made));

@@ -49,6 +49,23 @@ static void head(struct buf *b, const struct report_style *st, const char *name,
     buf_addf(b, "\n%s%s%s  %s%s%s\n", st->bold, name, st->reset, st->dim, what, st->reset);
 }
 
+/* The other four figures of a group, on a line of its own. */
+static void add_others(const struct report_group *g, const struct report_style *st, struct buf *b)
+{
+    char t[24];
+    buf_addf(b, "%19s%s", "", st->dim);
+    if (g->escalation.n)
+        buf_addf(b, "escalated %.0f %% (%.0f to %.0f)", g->escalation.value * 100, g->escalation.low * 100, g->escalation.high * 100);
+    if (g->recovery_ms.n)
+        buf_addf(b, ", recovery %s (n %lld)", isnan(g->recovery_ms.median) ? "not reached" : format_duration((int64_t)g->recovery_ms.median, t),
+                 (long long)g->recovery_ms.n);
+    if (g->interrupted_ms.n)
+        buf_addf(b, ", interrupted after %s (n %lld)", format_duration((int64_t)g->interrupted_ms.value, t), (long long)g->interrupted_ms.n);
+    if (!isnan(g->review_per_line.value))
+        buf_addf(b, ", review %.2f s a line (n %lld)", g->review_per_line.value, (long long)g->review_per_line.n);
+    buf_addf(b, "%s\n", st->reset);
+}
+
 static void add_groups(const struct report *r, const struct report_style *st, struct buf *b, enum report_by by)
 {
     size_t n = 0;
@@ -58,8 +75,10 @@ static void add_groups(const struct report *r, const struct report_style *st, st
         return;
     buf_addf(b, "  %sby %s%s\n", st->dim, report_by_name(by), st->reset);
     for (size_t i = 0, skip = n > 12 ? n - 12 : 0; i < r->ngroups; i++) /* the newest weeks */
-        if (r->groups[i].by == by && (by != REPORT_WEEK || !skip || !skip--))
+        if (r->groups[i].by == by && (by != REPORT_WEEK || !skip || !skip--)) {
             add_rate(b, st, r->groups[i].name, &r->groups[i].completion);
+            add_others(&r->groups[i], st, b);
+        }
 }
 
 static void add_recovery(const struct report_group *g, struct buf *b)
@@ -76,21 +95,24 @@ static void add_recovery(const struct report_group *g, struct buf *b)
     buf_adds(b, " to ");
     add_minutes(b, s->high);
     buf_addf(b, "), %lld tasks went wrong, %lld became green", (long long)s->n, (long long)s->events);
-    if (g->prompts.event)
-        buf_addf(b, ", median %g corrective prompts", g->prompts.time);
+    if (g->prompts.n)
+        buf_addf(b, ", median %g corrective prompts", g->prompts.value);
     buf_addc(b, '\n');
 }
 
 static void add_review(const struct report_group *g, struct buf *b)
 {
-    if (g->reviews == 0) {
+    if (g->review_rounds.n == 0) {
         buf_adds(b, "  no review was recorded\n");
         return;
     }
-    buf_addf(b, "  %.1f s of active review a change", (double)g->review_ms / 1000 / (double)g->reviewed_changes);
-    if (g->review_lines)
-        buf_addf(b, ", %.2f s a changed line", (double)g->review_ms / 1000 / (double)g->review_lines);
-    buf_addf(b, ", %.2f rounds a change (n %lld)\n", (double)g->review_rounds / (double)g->reviewed_changes, (long long)g->reviewed_changes);
+    const struct estimate *l = &g->review_per_line;
+    buf_addf(b, "  %.1f s of active review a change", (double)g->review_ms / 1000 / (double)g->review_rounds.n);
+    if (!isnan(l->value))
+        buf_addf(b, ", %.2f s a changed line", l->value);
+    if (!isnan(l->low))
+        buf_addf(b, " (95 %%: %.2f to %.2f)", l->low, l->high);
+    buf_addf(b, ", %.2f rounds a change (n %lld)\n", g->review_rounds.value, (long long)g->review_rounds.n);
 }
 
 static void add_steps(const struct report *r, const struct report_style *st, struct buf *b)
@@ -130,9 +152,16 @@ bool report_text(const struct report *r, const struct report_style *st, struct b
     head(b, st, "Latency tolerance", "interrupted, of the waits that lasted so long");
     for (int w = 0; w < REPORT_WAITS; w++)
         add_rate(b, st, report_wait_names[w], &all->waits[w]);
-    if (!isnan(all->median_interrupted_ms)) {
+    if (all->interrupted_ms.n) {
         buf_adds(b, "  median wait at an interruption ");
-        add_minutes(b, all->median_interrupted_ms);
+        add_minutes(b, all->interrupted_ms.value);
+        if (!isnan(all->interrupted_ms.low)) {
+            buf_adds(b, " (95 %: ");
+            add_minutes(b, all->interrupted_ms.low);
+            buf_adds(b, " to ");
+            add_minutes(b, all->interrupted_ms.high);
+            buf_addc(b, ')');
+        }
         buf_addc(b, '\n');
     }
     if (all->said_wrong + all->said_slow)

@@ -58,6 +58,7 @@ struct dimension {
     size_t *task_from, *tasks; /* group g has tasks[task_from[g]] to tasks[task_from[g + 1] - 1] */
     size_t *wait_from, *waits;
     double *scratch;           /* room for a figure a task or wait */
+    struct pair *lines, *rounds; /* of reviewed changes: room for one a task */
     struct survival_point *points;
 };
 
@@ -95,14 +96,13 @@ static void measure_waits(const struct dimension *d, size_t at, struct report_gr
     }
     for (int b = 0; b < REPORT_WAITS; b++)
         g->waits[b] = rate_of(stopped[b], reached[b]);
-    g->interruptions = (int64_t)n;
-    g->median_interrupted_ms = quantile(d->scratch, n, 0.5);
+    g->interrupted_ms = median_of(d->scratch, n);
 }
 
 static void measure(const struct dimension *d, size_t at, struct report_group *g)
 {
     int64_t completed = 0, escalated = 0, hosted = 0;
-    size_t wrong = 0;
+    size_t wrong = 0, reviewed = 0;
     for (size_t i = d->task_from[at]; i < d->task_from[at + 1]; i++) {
         const struct seen_task *t = &d->c->tasks[d->tasks[i]];
         if (is_running(d, t)) {
@@ -124,17 +124,17 @@ static void measure(const struct dimension *d, size_t at, struct report_group *g
             d->scratch[wrong++] = t->prompts;
         }
         if (t->reviews) {
-            g->reviews += t->reviews;
-            g->reviewed_changes++;
             g->review_ms += t->review_ms;
-            g->review_lines += t->lines;
-            g->review_rounds += t->reviews;
+            d->lines[reviewed] = (struct pair){ (double)t->review_ms / 1000, (double)t->lines };
+            d->rounds[reviewed++] = (struct pair){ t->reviews, 1 };
         }
     }
     g->completion = rate_of(completed, g->started);
     g->escalation = rate_of(escalated, g->started);
     g->hosted = rate_of(hosted, g->started);
-    g->prompts = (struct survival_point){ quantile(d->scratch, wrong, 0.5), wrong > 0 };
+    g->prompts = median_of(d->scratch, wrong);
+    g->review_per_line = ratio_of(d->lines, reviewed);
+    g->review_rounds = ratio_of(d->rounds, reviewed);
     g->recovery_ms = survival_of(d->points, wrong);
     measure_waits(d, at, g);
 }
@@ -207,11 +207,12 @@ static int build_groups(struct report *r, const struct collection *c, struct err
     size_t most = (c->ntasks > c->nwaits ? c->ntasks : c->nwaits) + 1, cap = 0;
     AUTO(ptr) double *scratch = calloc(most, sizeof *scratch);
     AUTO(ptr) struct survival_point *points = calloc(most, sizeof *points);
+    AUTO(ptr) struct pair *pairs = calloc(2 * most, sizeof *pairs);
     AUTO(ptr) char *weeks = calloc(c->ntasks + 1, 16);
     AUTO(ptr) const char **names = calloc(GROUPS_MOST + 1, sizeof *names);
     AUTO(ptr) int *group = calloc(c->ntasks + 1, sizeof *group);
     AUTO(ptr) size_t *index = calloc(2 * most + 2 * (GROUPS_MOST + 3), sizeof *index);
-    if (!scratch || !points || !weeks || !names || !group || !index)
+    if (!scratch || !points || !pairs || !weeks || !names || !group || !index)
         return err_set(e, ERR_NOMEM, "making a report: out of memory");
     for (size_t i = 0; i < c->ntasks; i++)
         week_of(c->tasks[i].started_ms, weeks + i * 16);
@@ -220,7 +221,8 @@ static int build_groups(struct report *r, const struct collection *c, struct err
             continue;
         struct dimension d = { .c = c, .o = &r->options, .by = (enum report_by)by, .weeks = weeks, .names = names, .group = group,
                                .tasks = index, .waits = index + most, .task_from = index + 2 * most,
-                               .wait_from = index + 2 * most + GROUPS_MOST + 3, .scratch = scratch, .points = points };
+                               .wait_from = index + 2 * most + GROUPS_MOST + 3, .scratch = scratch, .points = points,
+                               .lines = pairs, .rounds = pairs + most };
         if (add_groups(r, &d, &cap, e) < 0)
             return -(int)e->kind;
     }

@@ -49,12 +49,13 @@ struct report_group { /* one line of figures over some tasks */
     struct rate hosted;              /* with a hosted attempt of started */
     int64_t causes[REPORT_CAUSES];   /* of the escalated tasks */
     struct survival recovery_ms;     /* active time from first wrong result to green */
-    struct survival_point prompts;   /* median corrective prompts of tasks that went wrong */
+    struct estimate prompts;         /* median corrective prompts of tasks that went wrong */
     struct rate waits[REPORT_WAITS]; /* interrupted, of the waits that reached the bucket */
-    int64_t interruptions;
-    double median_interrupted_ms;    /* NAN without one */
+    struct estimate interrupted_ms;  /* median wait at an interruption */
     int64_t said_wrong, said_slow;   /* answers to "wrong or slow?" */
-    int64_t reviews, review_ms, review_lines, review_rounds, reviewed_changes;
+    struct estimate review_per_line; /* active seconds a changed line, over the changes reviewed */
+    struct estimate review_rounds;   /* rounds a change */
+    int64_t review_ms;
 };
 
 struct report_steps { /* by model */

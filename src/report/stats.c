@@ -35,6 +35,39 @@ double quantile(double *v, size_t n, double q)
     return i + 1 < n ? v[i] + (at - (double)i) * (v[i + 1] - v[i]) : v[n - 1];
 }
 
+struct estimate median_of(double *v, size_t n)
+{
+    struct estimate e = { quantile(v, n, 0.5), NAN, NAN, (int64_t)n };
+    double half = Z95 / 2 * sqrt((double)n);
+    double low = floor((double)n / 2 - half), high = ceil((double)n / 2 + 1 + half); /* ranks from 1 */
+    if (n >= 6 && low >= 1 && high <= (double)n) {
+        e.low = v[(size_t)low - 1];
+        e.high = v[(size_t)high - 1];
+    }
+    return e;
+}
+
+struct estimate ratio_of(const struct pair *p, size_t n)
+{
+    struct estimate e = { NAN, NAN, NAN, (int64_t)n };
+    double x = 0, y = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        x += p[i].x;
+        y += p[i].y;
+    }
+    if (y <= 0)
+        return e;
+    e.value = x / y;
+    for (size_t i = 0; i < n; i++)
+        squares += (p[i].x - e.value * p[i].y) * (p[i].x - e.value * p[i].y);
+    if (n >= 2) {
+        double half = Z95 * sqrt((double)n / (double)(n - 1) * squares) / y;
+        e.low = fmax(0, e.value - half);
+        e.high = e.value + half;
+    }
+    return e;
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct survival_point *x = a, *y = b;

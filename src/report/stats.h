@@ -1,5 +1,5 @@
 /*
- * stats - rates with Wilson intervals, medians, Kaplan-Meier. Pure.
+ * stats - rates with Wilson intervals, medians, ratios, Kaplan-Meier. Pure.
  */
 #ifndef STEAD_REPORT_STATS_H
 #define STEAD_REPORT_STATS_H
@@ -16,6 +16,19 @@ struct rate rate_of(int64_t k, int64_t n);
 
 /* Quantile q of v (sorted in place), linear between neighbours; NAN when n is 0. */
 double quantile(double *v, size_t n, double q);
+
+struct estimate {
+    double value, low, high; /* 95 %; NAN where it cannot be told */
+    int64_t n;
+};
+/* Median of v (sorted in place), its interval by order statistics: from six values on. */
+struct estimate median_of(double *v, size_t n);
+
+/* Sum of x over sum of y, its interval by the residuals x - ratio * y: from two pairs on. */
+struct pair {
+    double x, y;
+};
+struct estimate ratio_of(const struct pair *p, size_t n);
 
 struct survival_point {
     double time;

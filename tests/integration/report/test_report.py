@@ -52,6 +52,27 @@ def median(v, q=0.5):
     return v[i] + (at - i) * (v[i + 1] - v[i]) if i + 1 < len(v) else v[-1]
 
 
+def median_interval(v):
+    """Ranks of a binomial's normal approximation: n/2 -+ z/2 sqrt(n)."""
+    n, half = len(v), 1.959963984540054 / 2 * math.sqrt(len(v))
+    low, high = math.floor(n / 2 - half), math.ceil(n / 2 + 1 + half)
+    if n < 6 or low < 1 or high > n:
+        return None, None
+    return sorted(v)[low - 1], sorted(v)[high - 1]
+
+
+def ratio(pairs):
+    """Sum of x over sum of y, with the delta method's interval."""
+    x, y, n = sum(a for a, _ in pairs), sum(b for _, b in pairs), len(pairs)
+    if not y:
+        return None, None, None
+    r = x / y
+    if n < 2:
+        return r, None, None
+    half = 1.959963984540054 * math.sqrt(n / (n - 1) * sum((a - r * b) ** 2 for a, b in pairs)) / y
+    return r, max(0, r - half), r + half
+
+
 def kaplan_meier(points):
     """Median survival: the first time at which the product of (1 - d/n) is one half or less."""
     left = 1.0
@@ -181,15 +202,20 @@ def check_group(g, tasks):
     edges = (0, 10_000, 30_000, 60_000, 120_000, math.inf)
     for i, metric in enumerate(("under_10s", "10_to_30s", "30_to_60s", "60_to_120s", "over_120s")):
         rate(f"interruption_{metric}", sum(edges[i] <= ms < edges[i + 1] and cut for ms, cut in waits), sum(ms >= edges[i] for ms, _ in waits))
-    close(m["interruption_median_ms"]["value"], median([ms for ms, cut in waits if cut]), f"{name}: interruption median")
+    cuts = [ms for ms, cut in waits if cut]
+    close(m["interruption_median_ms"]["value"], median(cuts), f"{name}: interruption median")
+    for key, v in zip(("low", "high"), median_interval(cuts)):
+        close(m["interruption_median_ms"][key], v, f"{name}: interruption {key}")
     said = [w for t in tasks for w in t["said"]]
     for word in ("wrong", "slow"):
         close(m[f"said_{word}"]["value"], said.count(word), f"{name}: said {word}")
         close(m[f"said_{word}"]["n"], len(said), f"{name}: answers")
     reviewed = [t for t in tasks if t["review"]]
-    lines = sum(t["lines"] for t in reviewed)
-    close(m["review_seconds_per_line"]["value"], sum(sum(t["review"]) for t in reviewed) / 1000 / lines if lines else None, f"{name}: review")
-    close(m["review_rounds_per_change"]["value"], sum(len(t["review"]) for t in reviewed) / len(reviewed) if reviewed else None, f"{name}: rounds")
+    for metric, pairs in (("review_seconds_per_line", [(sum(t["review"]) / 1000, t["lines"]) for t in reviewed]),
+                          ("review_rounds_per_change", [(len(t["review"]), 1) for t in reviewed])):
+        for key, v in zip(("value", "low", "high"), ratio(pairs)):
+            close(m[metric][key], v, f"{name}: {metric} {key}")
+        close(m[metric]["n"], len(reviewed), f"{name}: {metric} n")
 
 
 def run(*args):
