@@ -186,7 +186,8 @@ int lexicon_create(struct lexicon **out, struct err *e)
             if (form.n && add_form(l, form, span_sub(line, 0, (size_t)tab), e) < 0)
                 return -(int)e->kind;
     }
-    qsort(l->items, l->len, sizeof *l->items, by_key);
+    if (l->len)
+        qsort(l->items, l->len, sizeof *l->items, by_key);
     *out = TAKE(l);
     return 0;
 }

@@ -229,8 +229,8 @@ static const char *too_small(const struct check_context *x, const struct route_c
     int64_t need = x->in->need_tokens, room = x->in->wanted ? 0 : CONTEXT_HEADROOM; /* whoever names it may try */
     if (!need || !c->context_tokens || need + room <= c->context_tokens)
         return NULL;
-    const char *s = arena_printf(x->arena, "its context of %lld tokens is too small: about %lld are needed",
-                                 (long long)c->context_tokens, (long long)(need + room));
+    const long long whole = need + room;
+    const char *s = arena_printf(x->arena, "its context of %lld tokens is too small: about %lld are needed", (long long)c->context_tokens, whole);
     return s ? s : "its context is too small";
 }
 

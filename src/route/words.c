@@ -72,7 +72,7 @@ int words_create(const char *const *names, size_t n, struct words **out, struct 
         sorted = sorted && (!w->len || by_feature(&w->lines[w->len - 1], &line) < 0);
         w->lines[w->len++] = line;
     }
-    if (!sorted) /* a file of the user's own */
+    if (w->len && !sorted) /* a file of the user's own */
         qsort(w->lines, w->len, sizeof *w->lines, by_feature);
     *out = TAKE(w);
     return 0;

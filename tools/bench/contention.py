@@ -22,7 +22,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHAPE = "arch=llama layers=12 embd=768 heads=12 kv_heads=4 head_dim=64 ff=2048 vocab=16000 type=q8_0 ctx=4096".split()
-TOKENS = 96
+TOKENS = 48
 GIVE_WAY = 10  # src/task/task-turns.c
 
 
@@ -88,7 +88,7 @@ def engine(build, folder):
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--build", default=os.path.join(TOP, "build"))
-    a.add_argument("--runs", type=int, default=5)
+    a.add_argument("--runs", type=int, default=3)
     a.add_argument("--json")
     o = a.parse_args()
     if not all(os.access(os.path.join(o.build, f), os.X_OK) for f in ("tests/unit/inference/gguf-make", "src/inference/engine/stead-engine")):
