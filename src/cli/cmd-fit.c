@@ -331,7 +331,7 @@ static int read_how(struct cli *cli, struct fit_list *l, struct err *e)
             v = k;
         int tk = fit_kv_parse(clean_into(text, sizeof text, k, CLEAN_LINE));
         int tv = fit_kv_parse(clean_into(text, sizeof text, v, CLEAN_LINE));
-        if (tk < 0 || tv < 0) {
+        if (tk < 0 || tv < 0 || rest.n) {
             (void)err_set(e, ERR_USAGE, "--kv-type: '%.40s' is not a type of the cache", kv);
             err_hint(e, "f16, bf16, f32, q8_0, q5_1, q4_0 or iq4_nl; two with a comma: keys, values");
             return -e->kind;

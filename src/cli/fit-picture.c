@@ -140,6 +140,15 @@ static void draw(struct buf *b, const struct fit_list *l, const struct fit_item 
 #undef Y
 }
 
+/* Below ten with a tenth: 0.2 and 0.9 are not the same speed. */
+static void add_range(struct buf *b, double low, double high)
+{
+    if (high >= 10)
+        buf_addf(b, "%d–%d", (int)low, (int)ceil(high));
+    else
+        buf_addf(b, "%d.%d–%d.%d", (int)low, (int)(low * 10) % 10, (int)high, (int)(high * 10) % 10);
+}
+
 static void add_row(struct buf *b, const struct fit_item *i)
 {
     char size[24], total[24], ctx[24];
@@ -152,7 +161,7 @@ static void add_row(struct buf *b, const struct fit_item *i)
     else if (i->speed.measured)
         buf_addf(b, "%d.%d measured", (int)i->speed.expected, (int)(i->speed.expected * 10) % 10);
     else
-        buf_addf(b, "%d–%d", (int)i->speed.low, (int)ceil(i->speed.high));
+        add_range(b, i->speed.low, i->speed.high);
     buf_addf(b, "</td><td>%s</td></tr>\n", i->fits ? fit_pace_words(i->pace) : i->refused ? "cannot be loaded" : "does not fit");
 }
 
@@ -163,7 +172,7 @@ bool fit_picture_html(struct buf *out, const struct fit_list *l)
                   "<title>What this machine can run</title>\n<style>\n"
                   "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2430;background:#fff}\n"
                   "table{border-collapse:collapse;width:100%}td,th{padding:.25rem .6rem;border-bottom:1px solid #d8dde5;text-align:left}\n"
-                  ".n{text-align:right;font-variant-numeric:tabular-nums}svg{width:100%;max-width:680px;display:block;margin:.5rem 0 1.5rem}\n"
+                  ".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}svg{width:100%;max-width:680px;display:block;margin:.5rem 0 1.5rem}\n"
                   "svg text{font:11px system-ui,sans-serif;fill:#1c2430}.plot{fill:#f4f6f9}.weights{fill:#8fa3bf}.cache{fill:#3f7fbf;opacity:.75}\n"
                   ".budget{stroke:#b3261e;stroke-width:2;stroke-dasharray:6 4}circle{fill:#1c2430}\n"
                   "@media(prefers-color-scheme:dark){body{background:#12161c;color:#e6eaf0}td,th{border-color:#333b47}.plot{fill:#1b212a}"

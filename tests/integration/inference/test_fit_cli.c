@@ -129,6 +129,7 @@ static void fit__of_a_file(void **state)
     AUTO(json) json_t *beyond = json_of(&out);
     assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(beyond, "models"), 0), "context_tokens")), 16384);
     assert_int_equal(STEAD(&out, "fit", model, "--kv-type", "q9"), 2);
+    assert_int_equal(STEAD(&out, "fit", model, "--kv-type", "f16,f16,f16"), 2);
     assert_int_equal(STEAD(&out, "fit", "/no/such/file.gguf"), 1);
     assert_int_equal(STEAD(&out, "fit", "--need", "no such model"), 1);
 }
