@@ -67,6 +67,8 @@ static int loosened(enum comparison was, enum comparison is, bool fails)
     if ((was == CMP_LESS && is == CMP_LESS_EQUAL) || (was == CMP_MORE && is == CMP_MORE_EQUAL) || (was == CMP_LESS_EQUAL && is == CMP_LESS) ||
         (was == CMP_MORE_EQUAL && is == CMP_MORE))
         return 1;
+    if ((was == CMP_EQUAL && is == CMP_UNEQUAL) || (was == CMP_UNEQUAL && is == CMP_EQUAL))
+        return 1; /* the contrary is another expectation, not a weaker one */
     return 2;
 }
 

@@ -152,6 +152,25 @@ static bool makes_checks(const struct file_view *v, const struct text_lines *l)
     return false;
 }
 
+/* Do most checks of a deleted file stand in one that the change adds? Then it moved. */
+static bool came_back(const struct rules_state *st, const struct file_view *gone)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        size_t all = 0, found = 0;
+        if (v->file->kind != RULE_FILE_ADDED || v->class != PATH_TEST || v->new.n + gone->old.n > COVER_LINES / 5)
+            continue;
+        for (size_t k = 0; k < gone->old.n; k++)
+            if (is_check(gone->lang, &gone->old, k)) {
+                all++;
+                found += stands_in(&v->new, 0, v->new.n, span_trim(gone->old.items[k].text));
+            }
+        if (found * 2 > all)
+            return true;
+    }
+    return false;
+}
+
 void check_test_deleted(struct rules_state *st)
 {
     size_t before = 0, after = 0, asserts_before, asserts_after;
@@ -166,7 +185,9 @@ void check_test_deleted(struct rules_state *st)
         const struct file_view *v = &st->views[i];
         const struct rule_file *f = v->file;
         if (f->kind == RULE_FILE_DELETED && v->class == PATH_TEST && !v->old_tests.n && v->lang && makes_checks(v, &v->old)) {
+            st->severity = shrinks || came_back(st, v) ? FINDING_NOTE : severity;
             rule_fire(st, v, NULL, 0, "a test file was deleted");
+            st->severity = severity;
             continue;
         }
         if (f->kind == RULE_FILE_RENAMED && f->old_path &&

@@ -254,6 +254,8 @@ static size_t body_end(const struct text_lines *l, size_t at)
                 last = i + 1;
                 continue;
             }
+            if (t.p[0] == '#' || (span_ends(t, ":") && span_findc(t, ' ') < 0 && span_findc(t, '(') < 0))
+                continue; /* preprocessor and labels stand at the margin */
             if (t.p[0] == '}' || span_starts(t, "end") || t.p[0] == ')')
                 last = i + 1;
             break;

@@ -293,14 +293,21 @@ static size_t matching(const struct rule *r, const struct file_view *v, const st
     return n;
 }
 
+static struct span without_comma(struct span line)
+{
+    line = span_trim(line);
+    line.n -= span_ends(line, ",");
+    return line;
+}
+
 /* Did another file of the change lose this very line? Then it moved. */
 static bool moved_here(const struct rules_state *st, const struct file_view *v, struct span line)
 {
-    line = span_trim(line);
+    line = without_comma(line);
     for (size_t i = 0; i < st->nviews; i++) {
         const struct file_view *o = &st->views[i];
         for (size_t k = 0; o != v && k < o->old.n; k++)
-            if (o->old.items[k].changed && span_eq(span_trim(o->old.items[k].text), line))
+            if (o->old.items[k].changed && span_eq(without_comma(o->old.items[k].text), line))
                 return true;
     }
     return false;
@@ -480,16 +487,9 @@ static void check_added_in_old_tests(struct rules_state *st)
 /* A JSON member that only got or lost the comma behind it did not change. */
 static bool only_comma(const struct file_view *v, struct span line)
 {
-    line = span_trim(line);
-    if (span_ends(line, ","))
-        line.n--;
-    for (size_t i = 0; i < v->old.n; i++) {
-        struct span o = span_trim(v->old.items[i].text);
-        if (span_ends(o, ","))
-            o.n--;
-        if (v->old.items[i].changed && span_eq(o, line))
+    for (size_t i = 0; i < v->old.n; i++)
+        if (v->old.items[i].changed && span_eq(without_comma(v->old.items[i].text), without_comma(line)))
             return true;
-    }
     return false;
 }
 
@@ -525,6 +525,8 @@ static void check_removed(struct rules_state *st)
         const struct file_view *v = &st->views[i];
         if (!rule_applies(st->rule, v) || matching(st->rule, v, &v->new) >= matching(st->rule, v, &v->old))
             continue;
+        if (v->file->kind == RULE_FILE_DELETED && v->class == PATH_TEST)
+            continue; /* test-deleted says so */
         for (size_t k = 0; k < v->old.n; k++)
             if (v->old.items[k].changed && rule_matches(st->rule, v, v->old.items[k].text)) {
                 struct span s = span_trim(v->old.items[k].text);

@@ -9,6 +9,7 @@ A case is (project, edit...): an edit is (file, old text, new text), (file, None
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -466,12 +467,14 @@ def apply(files, edits):
 
 def look(stead, root, name, case):
     base, edits = case[0], case[1:]
-    where = os.path.join(root, name)
-    os.makedirs(where)
-    R.write(where, base)
-    R.git(where, "init", "-q", "-b", "main")
-    R.git(where, "add", "-A")
-    R.git(where, "commit", "-q", "-m", "first")
+    first, where = os.path.join(root, "base-%d" % id(base)), os.path.join(root, name)
+    if not os.path.exists(first):
+        os.makedirs(first)
+        R.write(first, base)
+        R.git(first, "init", "-q", "-b", "main")
+        R.git(first, "add", "-A")
+        R.git(first, "commit", "-q", "-m", "first")
+    shutil.copytree(first, where)
     now = dict(base)
     apply(now, edits)
     for gone in set(base) - set(now):
