@@ -133,7 +133,7 @@ static bool answers_test(const struct rules_state *st, const struct file_view *v
     for (size_t a = 0; a < nin; a++) {
         struct span in = bare(ins[a]);
         bool small = is_common(ins[a]);
-        if (!has_word(in) || (!is_number(ins[a]) && spoken_before(v, in)))
+        if (span_eqs(in, "0") || !has_word(in) || (!is_number(ins[a]) && spoken_before(v, in)))
             continue;
         for (size_t b = 0; b < nout; b++) {
             struct span out = bare(outs[b]);
