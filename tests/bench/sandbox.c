@@ -351,6 +351,7 @@ int main(int argc, char **argv)
         else
             return 2;
     }
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* a row as soon as it is known */
     B.rounds = (size_t)rounds;
     (void)snprintf(B.dir, sizeof B.dir, "%s/stead-bench-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(B.dir) || chmod(B.dir, 0755) < 0)
