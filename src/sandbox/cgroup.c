@@ -92,7 +92,8 @@ static bool create_v2(struct cgroup *c, const struct sandbox_limits *l)
     if (slash)
         *slash = '\0';
     (void)snprintf(parent, sizeof parent, ROOT "%s", own);
-    if (!make(c, parent))
+    (void)snprintf(probe, sizeof probe, ROOT "%s/cgroup.procs", own); /* of the nearest one above both: needed to go from one to the other */
+    if (access(probe, W_OK) < 0 || !make(c, parent))
         return false;
     const char *dir = c->paths[c->n - 1];
     (void)snprintf(probe, sizeof probe, "%s/memory.max", dir);
