@@ -1,6 +1,6 @@
 /*
  * cgroup - memory, processes and CPU for the sandbox as a whole, where we may make a cgroup: version 1 as root,
- * version 2 in a directory that is delegated to us. Elsewhere only limits per process hold, and that is said.
+ * version 2 in a directory that is delegated to us. Elsewhere process 1 measures, and that is said.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -152,7 +152,7 @@ static bool create_v1(struct cgroup *c, const struct sandbox_limits *l)
 void cgroup_create(struct cgroup *c, const struct sandbox_limits *l, struct buf *note)
 {
     if (!create_v2(c, l) && !create_v1(c, l))
-        buf_adds(note, "no cgroup of our own here: memory is measured ten times a second, and limited per process\n");
+        buf_adds(note, "no cgroup of our own here: memory is measured by process 1, up to forty times a second\n");
 }
 
 void cgroup_renice(const struct cgroup *c, int nice)

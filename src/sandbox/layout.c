@@ -130,6 +130,7 @@ static const struct {
     { "PTRACE_TRACEME: Operation not permitted", SANDBOX_ALLOW_PTRACE },          /* strace */
     { "ptrace(PTRACE_TRACEME, ...): Operation not permitted", SANDBOX_ALLOW_PTRACE },
     { "ptrace(PTRACE_SEIZE", SANDBOX_ALLOW_PTRACE },
+    { "LeakSanitizer does not work under ptrace", SANDBOX_ALLOW_PTRACE },
     { "No usable sandbox!", SANDBOX_ALLOW_USERNS },                               /* Chromium */
     { "Failed to move to new namespace", SANDBOX_ALLOW_USERNS },
     { "unshare failed: Operation not permitted", SANDBOX_ALLOW_USERNS },
@@ -662,7 +663,7 @@ static int refuse_dangerous(const char *workspace, const struct identity *id, st
     return 0;
 }
 
-/* `no_cgroup`: the helper measures what all take together, and each process is bounded. */
+/* `no_cgroup`: the helper measures what all take together. Not by RLIMIT_DATA: sanitizers reserve terabytes that they never touch. */
 static void layout_limits(const struct sandbox_limits *l, bool no_cgroup, struct layout *p)
 {
     const struct {
@@ -670,7 +671,6 @@ static void layout_limits(const struct sandbox_limits *l, bool no_cgroup, struct
         int64_t value;
     } rows[] = {
         { RLIMIT_CORE, 1 }, /* and not 0: with that, the host's handler (core_pattern with a pipe) is still started, as root */
-        { RLIMIT_DATA, no_cgroup && l->memory_bytes > 0 ? l->memory_bytes : -1 },
         { RLIMIT_NPROC, l->pids < 0 ? -1 : l->pids ? l->pids : 1024 },
         { RLIMIT_NOFILE, 65536 },
         { RLIMIT_MEMLOCK, 8 * MIB },
@@ -749,6 +749,10 @@ int layout_environment(const struct sandbox_spec *spec, const struct identity *i
     env_set(a, rows, &n, MAX, "SHELL=/bin/sh");
     env_set(a, rows, &n, MAX, "TMPDIR=/tmp");
     env_set(a, rows, &n, MAX, "STEAD_SANDBOX=1");
+    if (!(spec->exceptions & SANDBOX_ALLOW_PTRACE)) { /* the leak check attaches as a debugger does, and its failure is the program's */
+        env_set(a, rows, &n, MAX, "ASAN_OPTIONS=detect_leaks=0");
+        env_set(a, rows, &n, MAX, "LSAN_OPTIONS=detect_leaks=0");
+    }
     for (size_t i = 0; i < COUNT_OF(env_names); i++) {
         const char *value = getenv(env_names[i]); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
         if (value)

@@ -67,7 +67,7 @@ struct sandbox_overlay {
 };
 
 struct sandbox_limits { /* 0: the default below; -1: none */
-    int64_t memory_bytes; /* 4 GiB; by cgroup where there is one, else per process */
+    int64_t memory_bytes; /* 4 GiB; by cgroup where there is one, else measured by process 1 */
     int64_t disk_bytes;   /* 8 GiB; what the upper layer may hold */
     int64_t scratch_bytes; /* 1 GiB; /tmp, /run, home, /dev/shm together */
     int64_t inodes;       /* 1,000,000 on a tmpfs upper and on scratch */

@@ -21,6 +21,7 @@
 #define DEPTH_MAX 1000
 #define TOO_MUCH (INT64_MAX / 4)
 #define PAUSE_MS 100
+#define PAUSE_MEMORY_MS 25 /* it is taken faster than disk */
 
 struct usage {
     int64_t bytes, inodes;
@@ -260,8 +261,8 @@ void watch_now(int64_t now)
     bool disk = W.dir && layer_full();
     bool memory = W.memory > 0 && memory_full();
     (void)cap_admin(false);
-    int64_t pause = (now_ms() - now) * 20;
-    H.watch_ms = now_ms() + (pause < PAUSE_MS ? PAUSE_MS : pause);
+    int64_t pause = (now_ms() - now) * 20, least = W.memory > 0 ? PAUSE_MEMORY_MS : PAUSE_MS;
+    H.watch_ms = now_ms() + (pause < least ? least : pause);
     if (disk || memory)
         jobs_end_all(disk ? WIRE_EXIT_DISK : WIRE_EXIT_MEMORY);
     H.others = kill(-1, 0) == 0;

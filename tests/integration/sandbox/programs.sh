@@ -190,7 +190,15 @@ refused gdb ptrace gdb -batch -return-child-result -ex run /bin/true
 refused strace ptrace strace true
 refused unshare userns unshare -Ur true
 refused chromium userns chromium --headless --disable-gpu --dump-dom 'data:text/html,<p>hello'
+try "address sanitizer" gcc <<'S'
+gcc -fsanitize=address -o /tmp/checked main.c && /tmp/checked
+S
 options="--allow ptrace"
+try "leak sanitizer where policy allows it" gcc <<'S'
+echo '#include <stdlib.h>
+int main(void) { void *volatile p = malloc(7); p = 0; return p != 0; }' >/tmp/leak.c
+gcc -fsanitize=address -o /tmp/leak /tmp/leak.c && ! /tmp/leak 2>/tmp/said && grep -q 'detected memory leaks' /tmp/said
+S
 try "gdb where policy allows it" gdb <<'S'
 gdb -batch -ex run /bin/true 2>&1 | grep -q 'exited normally'
 S
