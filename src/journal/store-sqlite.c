@@ -316,7 +316,7 @@ static bool log_is_new(const struct store *s)
     struct stat st;
     AUTO(buf) struct buf path = BUF_INIT(8192);
     buf_addf(&path, "%s-wal", s->path);
-    return stat(buf_str(&path), &st) == 0 && st.st_size == 0;
+    return stat(buf_str(&path), &st) < 0 ? errno == ENOENT : st.st_size == 0;
 }
 
 /* Directories 0700, file 0600 whatever the umask: the record holds people's code. */
