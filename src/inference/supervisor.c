@@ -588,6 +588,7 @@ int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine
     s.deadline_ms = s.began_ms + (o->start_ms > 0 ? o->start_ms : START_DEFAULT_MS);
     int found = find_program(&s, e);
     AUTO(ptr) char *program = s.program;
+    (void)program; /* freed at the end */
     if (found < 0 || choose_dir(&s, e) < 0 || name_socket(&s, e) < 0)
         return -e->kind;
 
