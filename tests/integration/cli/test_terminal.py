@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -331,8 +332,9 @@ def signals_leave_a_sane_terminal(t):
     t.type("explain")
     t.keys("Enter")
     t.wait("waiting for the model")
-    panes = t.tmux("list-panes", "-F", "#{pane_pid}").split()
-    subprocess.run(["pkill", "-TERM", "-P", panes[0], "-x", "stead"], check=True)
+    pane = t.tmux("list-panes", "-F", "#{pane_pid}").split()[0]
+    with open(f"/proc/{pane}/task/{pane}/children") as f:
+        os.kill(int(f.read().split()[0]), signal.SIGTERM)
     t.wait("icanon", "exit=0", timeout=10)
 
 
