@@ -276,7 +276,7 @@ def show(name, m):
 
 def main():
     a = argparse.ArgumentParser()
-    a.add_argument("--build", default=os.path.join(TOP, "build"))
+    a.add_argument("--build", type=os.path.abspath, default=os.path.join(TOP, "build"))
     a.add_argument("--peers", default=os.path.join(TOP, ".deps/peers"))
     a.add_argument("--no-peers", action="store_true")
     a.add_argument("--runs", type=int, default=5)

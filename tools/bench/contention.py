@@ -87,7 +87,7 @@ def engine(build, folder):
 
 def main():
     a = argparse.ArgumentParser()
-    a.add_argument("--build", default=os.path.join(TOP, "build"))
+    a.add_argument("--build", type=os.path.abspath, default=os.path.join(TOP, "build"))
     a.add_argument("--runs", type=int, default=3)
     a.add_argument("--json")
     o = a.parse_args()
