@@ -277,6 +277,13 @@ static int read_prompt(struct exchange *x, struct err *e)
     return chat_prompt_create(worker_templates(x->a->worker), &r, &x->prompt, e);
 }
 
+/* The same request gives the same reply. But a template may show only part of a conversation (the pilot's begins every round
+ * afresh), and what was answered once would be answered for ever: a longer conversation is another draw. */
+static uint32_t sampling_seed(const struct chat_body *b)
+{
+    return b->seed < 0 ? LLAMA_DEFAULT_SEED : (uint32_t)b->seed + (uint32_t)json_array_size(b->messages) * 2654435761U;
+}
+
 static int read_request(struct exchange *x, struct err *e)
 {
     struct chat_body *b = &x->body;
@@ -310,7 +317,7 @@ static int read_request(struct exchange *x, struct err *e)
         .presence_penalty = (float)b->presence_penalty,
         .frequency_penalty = (float)b->frequency_penalty,
         .repeat_last_n = (int32_t)b->repeat_last_n,
-        .seed = b->seed < 0 ? LLAMA_DEFAULT_SEED : (uint32_t)b->seed,
+        .seed = sampling_seed(b),
         .ignore_eos = b->ignore_eos,
     };
     return chat_parse_create(x->prompt, &x->parse, e);
