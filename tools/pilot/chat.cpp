@@ -71,7 +71,7 @@ int main(int argc, char **argv)
             if (llama_decode(ctx, llama_batch_get_one(t.data() + same, t.size() - same))) throw std::runtime_error("decoding the prompt failed");
             std::string text;
             int n = 0;
-            for (; n < 200; n++) {
+            for (; n < 400; n++) {
                 const float *z = llama_get_logits_ith(ctx, -1);
                 llama_token best = 0;
                 for (int i = 1; i < llama_vocab_n_tokens(vocab); i++) if (z[i] > z[best]) best = i;

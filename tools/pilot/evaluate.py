@@ -9,7 +9,7 @@ Every project is written to a directory of its own, its gate is really run (it m
 carried out there, and after its last word the gate is run again; while it is red the output goes back to the model, for at most
 --rounds rounds. Only the gate's verdict counts. The rate is given with its 95 % Wilson interval.
 """
-import argparse, json, math, os, random, shlex, subprocess, sys, tempfile, time
+import argparse, difflib, json, math, os, random, shlex, subprocess, sys, tempfile, time
 import gen
 
 TOOLS = [dict(type="function", function=dict(name=n, description=d, parameters=dict(type="object", properties=p))) for n, d, p in [
@@ -36,6 +36,9 @@ def tool(root, name, a):
             for d, _, fs in os.walk(root):
                 out += [os.path.relpath(os.path.join(d, f), root) for f in fs]
             return "\n".join(sorted(out))
+        if name == "read" and not os.path.isfile(inside(root, a["path"])): # as stead says it
+            near = difflib.get_close_matches(a["path"], tool(root, "list", {}).split("\n"), 3)
+            return f"error: no such file: {a['path']}" + ("; similar: " + ", ".join(near) if near else "")
         if name == "read":
             return gen.numbered(open(inside(root, a["path"])).read().rstrip("\n").split("\n"))
         if name == "edit":

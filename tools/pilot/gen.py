@@ -56,6 +56,38 @@ ONSET = "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p ph pl pr qu r s s
 VOWEL = "a e i o u a e i o ai ea ee ie io oo ou y".split()
 CODA = "b ck d ft g l ld ll m mp n nd ng nt p r rd rk rm rn s sk ss st t th x ve te se ce ge ble".split() + [""] * 20
 
+# Ordinary words that no held-out name is made of: most names that people give are such words, put together anew.
+WORDS = """able access act active actual adapt adjust age agree alarm align alpha anchor angle apple apply area argv artist ask asset assign atlas atom author
+auto axis bad badge bag balance ball band bank bar base basket batch beam bear bed bell bench beta bid bill bin bird blend block blue board boat body bolt bone
+book boot border bottle branch bread brick bridge bright brush bucket budget buffer build bus button byte cable cache cake call camera camp candle card care cargo
+cart cast cat cause cell chain chair chance chart cheap chest chip choice chunk city claim clean clear clock cloud club coach coal coast coin cold color column
+command commit compare cone config cook cool copper copy core corner cost cotton course cover cow craft crew crop crowd cup curve cut daily dark data date deal
+debt deck deep delta demo desk detail device dial dice dish disk dock dog door dot draft dream drive dry duck dust duty early earth east easy edge edit egg empty
+enable engine enter entry error event exact exit eye face fact fair fall fast fee feed fetch field file filler film fine fire first fish fit flag flat fleet
+flight flow fly folder food foot force fork form frame free fresh front fuel full fund gain game gamma garden gas gate gear get ghost gift glass goal gold good
+grain grant graph grass green grid group grow guard guess guest guide hand hard harvest hat head heap heat heavy help hint hold hole home honey hook horse host
+hotel hour house hub ice icon idea idle image inch info ink inner input iron island job join joke judge juice jump junior key kind king knee label lake lamp
+land lane large laser late layer lead leaf lemon lend lens level lever light line link lion list live load loan local lock log logic loop lot luck lunch machine mail
+main major map march margin market mask master match mate meal meat melt member memory menu merge metal meter middle milk mill mind mine mint minor miss mode model
+moment monkey moon motor mount mouse move music name narrow near neck need nest net node noise north note novel null object ocean odd offer office oil old olive
+option orange orbit other outer oven owner pack pad page paint pair panel paper park party pass past path pause peer pen people phase phone photo piano pick picture piece pilot
+pin pipe pixel place plain plan plane plant plate play plot plug pocket point pool port post pot power press price print prize process profile proof proxy pull pulse pump
+push queen query quest queue quick quiet quota race rack radio rail rain random rank rate ratio raw ray ready real record red region relay rent reset rest result review rice
+rich ride right ring river road robot rock role roof room rope rose rough route row rule rush safe salt sample sand save scale scene school scope screen sea seat second seed
+select send sense serve set shade shape share sharp sheet shelf shell ship shoe shop short show side sign silent silver simple single site size skill skin skip sky sleep
+slice slide slow smart smoke snow soap soft soil solid song sort south space speed spin split spoon sport spring stack staff stage stamp stand star start steel stem stock stone stop store storm story stream street strong style sugar suit summer sun super sure surface swap sweet swim switch symbol system tag take talk tank
+tape target task taste tax tea team tent test thing thread ticket tide tiger tile time tiny title toast token tool tooth topic torch touch tower town toy track trade trail train
+trash tree trend trial tribe trick trip truck trust tube tune twin type uncle unit update upper use user valid valley van vault vector verb view visit voice vote wait walk wall
+want warm wash watch water wave way web week west wet wheel white wide wild wind wine wing winter wire wise wish wolf wood wool work world wrap write yard yellow zero zone
+calc compute make eval get_it test_it scan handle update emit parse""".split()
+
+def phrase(rng):
+    """one to three of them, as in the names of variables, functions and files"""
+    return "_".join(rng.choice(WORDS) for _ in range(rng.choice([1, 1, 1, 2, 2, 3])))
+
+def odd(rng):
+    return phrase(rng) if rng.random() < 0.45 else pseudo(rng)
+
 def word(rng):
     return "".join(rng.choice(ONSET) + rng.choice(VOWEL) + rng.choice(CODA) for _ in range(rng.choice([1, 1, 2, 2, 2, 3])))
 
@@ -73,8 +105,8 @@ def choose_names(rng, lines, held):
             continue
         pool = NAMES[role]
         for _ in range(50):
-            if ODD and (mode < 0.3 or mode < 0.7 and rng.random() < 0.4):
-                name = pseudo(rng)
+            if ODD and (mode < 0.45 or mode < 0.8 and rng.random() < 0.5):
+                name = odd(rng) if rng.random() < 0.7 else rng.choice(WORDS)
             elif held:
                 name = rng.choice(pool[1].split() + (pool[0].split()[:2] if rng.random() < 0.2 else []))
             else:
@@ -269,27 +301,36 @@ def make_project(rng, kinds, held, wild=False):
     base_name = rng.choice(kind["held"] if held else kind["names"])
     f = pick(rng, PREFIX, held) + base_name + pick(rng, SUFFIX, held)
     r = rng.random()
-    if ODD and r < 0.1:
-        f = pseudo(rng)
-    elif ODD and r < 0.4:
-        f = pseudo(rng) + "_" + base_name if rng.random() < 0.5 else base_name + "_" + pseudo(rng)
+    if ODD and r < 0.3:
+        f = odd(rng)
+    elif ODD and r < 0.6:
+        part = rng.choice(base_name.split("_"))
+        f = odd(rng) + "_" + part if rng.random() < 0.5 else part + "_" + odd(rng)
+    if ODD and rng.random() < 0.3:
+        f = rng.choice([lambda: rng.choice(WORDS) + "_" + f, lambda: f + "_" + rng.choice(WORDS), lambda: f + str(rng.randint(2, 9))])()
+    if f in RESERVED or f == "main":
+        f += "_fn"
     names = choose_names(rng, impl["lines"], held)
     if f in names.values():
         f += "_fn"
     p.f, p.names = f, names
     src, tst, inc = pick(rng, LAYOUTS, held)
-    if ODD and rng.random() < 0.35:
-        ren = {d: word(rng) + rng.choice(["", "", "s"]) for d in dict.fromkeys([src, tst, inc]) if d}
-        src, tst, inc = (ren.get(d, "") for d in (src, tst, inc))
+    if ODD and rng.random() < 0.6:
+        one = lambda: rng.choice("abdefghmnpqruvwxyz") + rng.choice(["", "", "d", "x", "1"]) if rng.random() < 0.2 else (rng.choice(WORDS) if rng.random() < 0.6 else word(rng)) + rng.choice(["", "", "s"])
+        new = lambda: "/".join(one() for _ in range(rng.choice([1, 1, 2, 2, 3])))
+        ren = {d: new() for d in dict.fromkeys([src, tst, inc]) if d and rng.random() < 0.8}
+        src, tst, inc = (ren.get(d, d) for d in (src, tst, inc))
     r = rng.random()
     base = f if r < 0.45 else base_name if r < 0.6 else pick(rng, BASES, held)
     J = lambda d, n: f"{d}/{n}" if d else n
-    if ODD and rng.random() < 0.3:
-        base = word(rng) if rng.random() < 0.7 else word(rng) + "_" + word(rng)
+    if ODD and rng.random() < 0.4:
+        base = rng.choice([word, phrase, odd])(rng)
     p.src = J(src, base + ".c")
     header = rng.random() < 0.7
     hpath = J(inc, base + ".h")
     tname = rng.choice([f"test_{base}", f"{base}_test", "selftest", "run_checks", f"t_{base}"])
+    if ODD and rng.random() < 0.4:
+        tname = rng.choice([f"check_{base}", f"{base}_check", f"{base}_tests", f"tests_{base}", f"unit_{base}", f"try_{base}", f"{base}_t", "tests", "test_all", "all_tests", f"{word(rng)}_{base}_test", f"test_{word(rng)}"])
     tpath = J(tst, tname + ".c")
     proto = rename([impl["lines"][0]], names, f)[0] + ";"
 
@@ -339,10 +380,12 @@ def make_project(rng, kinds, held, wild=False):
     p.first, p.last = len(before) + 1, len(good) - len(after)
     files = {p.src: "\n".join(bad) + "\n"}
     srcs = [p.src]
-    if rng.random() < 0.25:
+    if rng.random() < (MORE_FILES if ODD else 0.25):
         nb = neighbour()
         if nb:
             ob = nb[1] if rng.random() < 0.6 else pick(rng, BASES, held)
+            if ODD and rng.random() < 0.3:
+                ob = rng.choice([word, phrase, odd])(rng)
             second = J(src, ob + ".c")
             if second != p.src and ob + ".c" != os.path.basename(tpath):
                 files[second] = "\n".join(nb[0]) + "\n"
@@ -532,6 +575,7 @@ def jstr(s):
 def numbered(lines, start=1):
     return "\n".join(f"{i}\t{l}" for i, l in enumerate(lines, start))
 
+MORE_FILES = 0.25  # share of projects with a second source file that has nothing to do with the bug
 ODD = True  # made-up words among the names (dirs, files, functions, identifiers), so that any name is copied
 MISTAKES = 0.0  # share of conversations that show wrong tries: none, since the chat template begins every round afresh
 
@@ -556,19 +600,12 @@ def conversation(rng, p, short=False):
     return repair(rng, p, c, 0 if bad_out is None else MISTAKES)
 
 def explore(rng, p, c):
-    """list the files, read the one with the bug (or first another that might have it)"""
+    """list the files, read the one that most probably has the bug"""
     c.append(("assistant", LIST, 1))
     made = [] if rng.random() < 0.5 else [p.tname] if rng.random() < 0.5 else []
     c.append(("tool", "\n".join(sorted(list(p.files) + made)), 1))
-    order = [p.src]
-    if len(p.srcs) > 1:
-        b = os.path.basename(p.src)[:-2]
-        if not (b == p.f or b in p.f) and (rng.random() < 0.5 or os.path.basename(p.srcs[1])[:-2] in p.f):
-            order.insert(0, p.srcs[1])
-    for path in order:
-        c.append(("assistant", READ[0] + path + READ[1], 1))
-        text = p.bad if path == p.src else p.files[path].rstrip("\n").split("\n")
-        c.append(("tool", numbered(text), 1))
+    c.append(("assistant", READ[0] + p.src + READ[1], 1))
+    c.append(("tool", numbered(p.bad), 1))
 
 def repair(rng, p, c, mistakes):
     """The function is written again as it should be; with probability `mistakes` after wrong tries and a gate that stays red.
@@ -656,7 +693,7 @@ class Tokenizer:
             at = m.end()
         return out + self.plain(text[at:])
 
-def to_tokens(tok, conv, p=None):
+def to_tokens(tok, conv):
     t, w = [], []
     def put(ids, weight):
         t.extend(ids)
@@ -668,12 +705,6 @@ def to_tokens(tok, conv, p=None):
         body = tok.encode(text)
         if role == "assistant":
             put(body, 255 if loss else 0)
-            if loss and p and TO in text:  # the changed line counts more than the copied ones
-                nl, at, row = tok.ids["\\n"], len(t) - len(body) + body.index(tok.ids[EDIT[2]]) + 1, p.first
-                for i in range(at, len(t) - 1):
-                    if row != p.line:
-                        w[i] = 100
-                    row += t[i] == nl
             put([tok.ids["<|end|>"]], 255 if loss else 0)
         else:
             # learning to expect code is what makes a bug stand out
@@ -753,8 +784,9 @@ def main():
     ap.add_argument("--plain", action="store_true", help="no made-up words")
     ap.add_argument("--short", action="store_true", help="tokens: only read and edit")
     o = ap.parse_args()
-    global ODD
+    global ODD, MORE_FILES
     ODD = not o.plain
+    MORE_FILES = 0.5 if o.find else 0.25
     kinds = load(o.paths[0])
     if o.mode == "corpus":
         with open(o.paths[1], "w") as f:
@@ -766,7 +798,7 @@ def main():
         with open(o.paths[2], "wb") as f:
             for rng, p in projects(kinds, o.n, o.seed, o.held, o.short):
                 c = conversation(rng, p, o.short)
-                t, w = to_tokens(tok, c[:3 + (c[0][0] == "user")] if o.find else c, p)
+                t, w = to_tokens(tok, c[:3 + (c[0][0] == "user")] if o.find else c)
                 if len(t) > 1000:
                     long += 1
                     continue
