@@ -16,41 +16,17 @@
 
 #define ARENA_LIMIT_BYTES ((size_t)1 << 30)
 
-static const char *const approve_names[] = { "ask", "auto", "never", NULL };
 static const struct option resume_options[] = {
     { "endpoint", 0, OPT_STRING, "NAME|URL", "go on with this endpoint" },
-    { "model", 0, OPT_STRING, "NAME", "ask for this model" },
-    { "class", 0, OPT_STRING, "CLASS", "treat the task as of this class" },
-    { "local-only", 0, OPT_FLAG, NULL, "use no hosted endpoint, whatever the policy says" },
-    { "gate", 0, OPT_STRINGS, "CMD", "run this gate in place of the detected ones (repeatable)" },
-    { "no-gates", 0, OPT_FLAG, NULL, "run no gates: the change needs a person's approval" },
-    { "approve", 0, OPT_CHOICE, "ask|auto|never", "who approves (default: ask at a terminal, else never)", .choices = approve_names },
-    { "apply", 0, OPT_FLAG, NULL, "carry the change into the workspace when it is verified and approved" },
-    { "max-steps", 0, OPT_INT, "N", "stop after N steps", .min = 1, .max = 100000 },
-    { "max-tokens", 0, OPT_INT, "N", "stop after N tokens computed or written", .min = 1, .max = 1000000000 },
-    { "timeout", 0, OPT_DURATION, "DURATION", "stop after this time (500ms, 15s, 10m, 2h)" },
+    RUN_OPTIONS,
     { 0 },
 };
 
 static int run_session(struct cli *cli, const char *session, const char *message)
 {
     struct err e = ERR_INIT;
-    struct task_spec spec = {
-        .kind = "run",
-        .resume = session,
-        .endpoint = cli_string(cli, "endpoint"),
-        .model = cli_string(cli, "model"),
-        .task_class = cli_string(cli, "class"),
-        .local_only = cli_flag(cli, "local-only"),
-        .no_gates = cli_flag(cli, "no-gates"),
-        .apply = cli_flag(cli, "apply"),
-        .max_steps = cli_int(cli, "max-steps", 0),
-        .max_tokens = cli_int(cli, "max-tokens", 0),
-        .timeout_ms = cli_int(cli, "timeout", 0),
-    };
-    const char *const *gates;
-    size_t n = cli_strings(cli, "gate", &gates);
-    spec.gates = (struct strings){ (const char **)(uintptr_t)gates, n };
+    struct task_spec spec = run_spec(cli);
+    spec.resume = session;
     return run_task(cli, &spec, message ? span_of(message) : SPAN(""), &e);
 }
 

@@ -11,22 +11,12 @@
 
 #define TASK_LIMIT_BYTES (1u << 20)
 
-static const char *const approve_names[] = { "ask", "auto", "never", NULL };
 static const char *const backend_names[] = { "native", "oci", "nested", NULL };
 
 static const struct option run_options[] = {
     { "endpoint", 0, OPT_STRING, "NAME|URL", "use this endpoint" },
-    { "model", 0, OPT_STRING, "NAME", "ask for this model" },
-    { "class", 0, OPT_STRING, "CLASS", "treat the task as of this class (see `stead route explain`)" },
-    { "local-only", 0, OPT_FLAG, NULL, "use no hosted endpoint, whatever the policy says" },
+    RUN_OPTIONS,
     { "harness", 0, OPT_STRING, "NAME|\"CMD\"", "let another harness make the attempt, inside the same walls" },
-    { "gate", 0, OPT_STRINGS, "CMD", "run this gate in place of the detected ones (repeatable)" },
-    { "no-gates", 0, OPT_FLAG, NULL, "run no gates: the change needs a person's approval" },
-    { "approve", 0, OPT_CHOICE, "ask|auto|never", "who approves (default: ask at a terminal, else never)", .choices = approve_names },
-    { "apply", 0, OPT_FLAG, NULL, "carry the change into the workspace when it is verified and approved" },
-    { "max-steps", 0, OPT_INT, "N", "stop after N steps", .min = 1, .max = 100000 },
-    { "max-tokens", 0, OPT_INT, "N", "stop after N tokens computed or written", .min = 1, .max = 1000000000 },
-    { "timeout", 0, OPT_DURATION, "DURATION", "stop after this time (500ms, 15s, 10m, 2h)" },
     { "net", 0, OPT_STRING, "none|HOST,...", "hosts that the sandbox may reach (none is the default)" },
     { "backend", 0, OPT_CHOICE, "native|oci|nested", "sandbox backend", .choices = backend_names },
     { 0 },
@@ -72,23 +62,9 @@ static int run_main(struct cli *cli)
     AUTO(buf) struct buf text = BUF_INIT(TASK_LIMIT_BYTES);
     if (read_task(cli, &text, &e) < 0 || !check_net(cli, &e))
         return cli_fail(cli, EXIT_USAGE, &e);
-    struct task_spec spec = {
-        .kind = "run",
-        .endpoint = cli_string(cli, "endpoint"),
-        .model = cli_string(cli, "model"),
-        .task_class = cli_string(cli, "class"),
-        .harness = cli_string(cli, "harness"),
-        .local_only = cli_flag(cli, "local-only"),
-        .no_gates = cli_flag(cli, "no-gates"),
-        .apply = cli_flag(cli, "apply"),
-        .backend = cli_string(cli, "backend"),
-        .max_steps = cli_int(cli, "max-steps", 0),
-        .max_tokens = cli_int(cli, "max-tokens", 0),
-        .timeout_ms = cli_int(cli, "timeout", 0),
-    };
-    const char *const *gates;
-    size_t n = cli_strings(cli, "gate", &gates);
-    spec.gates = (struct strings){ (const char **)(uintptr_t)gates, n };
+    struct task_spec spec = run_spec(cli);
+    spec.harness = cli_string(cli, "harness");
+    spec.backend = cli_string(cli, "backend");
     return run_task(cli, &spec, buf_span(&text), &e);
 }
 

@@ -10,6 +10,27 @@
 #include "config/config.h"
 #include "journal/journal.h"
 
+const char *const run_approve_names[] = { "ask", "auto", "never", NULL };
+
+struct task_spec run_spec(const struct cli *cli)
+{
+    const char *const *gates;
+    size_t n = cli_strings(cli, "gate", &gates);
+    return (struct task_spec){
+        .kind = "run",
+        .endpoint = cli_string(cli, "endpoint"),
+        .model = cli_string(cli, "model"),
+        .task_class = cli_string(cli, "class"),
+        .local_only = cli_flag(cli, "local-only"),
+        .gates = { (const char **)(uintptr_t)gates, n },
+        .no_gates = cli_flag(cli, "no-gates"),
+        .apply = cli_flag(cli, "apply"),
+        .max_steps = cli_int(cli, "max-steps", 0),
+        .max_tokens = cli_int(cli, "max-tokens", 0),
+        .timeout_ms = cli_int(cli, "timeout", 0),
+    };
+}
+
 static int json_event(void *ctx, const struct journal_event *ev)
 {
     struct cli *cli = ctx;

@@ -194,11 +194,25 @@ static void check_tools(struct probe *p, struct profile_check *out)
     chat_destroy(c);
 }
 
+/* One request without streaming, its answer in *got, which the caller ends: the status, -1 for an answer that cannot be read. */
+static int ask_whole(struct probe *p, const struct buf *body, struct collect *got)
+{
+    AUTO(buf) struct buf answer = BUF_INIT(1 << 22);
+    struct err e = ERR_INIT;
+    char path[2 * URL_MAX];
+    snprintf(path, sizeof path, "%s%s", p->ep->address->api, p->ep->dialect->path);
+    struct span piece = buf_span(body);
+    struct http_request q = { .path = path, .body = &piece, .nbody = 1 };
+    collect_init(got, NULL);
+    int status = http_fetch(p->ep->http, &q, 1 << 22, p->deadline_ms, &p->cancel, &answer, &e);
+    AUTO(json) json_t *j = json_loadb(buf_str(&answer), answer.n, 0, NULL);
+    return status == 200 && (!j || p->ep->dialect->body(got, j, &e) < 0) ? -1 : status;
+}
+
 /* The same without streaming: the two ways differ with several servers (quirk 7). */
 static void check_tools_whole(struct probe *p, struct profile_check *out)
 {
-    struct err e = ERR_INIT;
-    AUTO(buf) struct buf body = BUF_INIT(1 << 16), answer = BUF_INIT(1 << 22);
+    AUTO(buf) struct buf body = BUF_INIT(1 << 16);
     if (p->ep->dialect != &dialect_openai_chat || !p->called) {
         say(p, out, CHECK_UNKNOWN, "not tried: %s", p->called ? "this API is used with streaming only" : "the model does not call tools");
         return;
@@ -208,18 +222,13 @@ static void check_tools_whole(struct probe *p, struct profile_check *out)
     buf_addf(&body, ",\"stream\":false,\"temperature\":0,\"max_tokens\":%d,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"echo\",\"description\":\"Print a text.\","
                     "\"parameters\":%s}}],\"messages\":[{\"role\":\"user\",\"content\":\"Call the tool echo with the text \\\"ping\\\". Do not answer in words.\"}]}",
              ANSWER_TOKENS, echo_tools[0].schema.p);
-    char path[2 * URL_MAX];
-    snprintf(path, sizeof path, "%s%s", p->ep->address->api, p->ep->dialect->path);
-    struct span piece = buf_span(&body);
-    struct http_request q = { .path = path, .body = &piece, .nbody = 1 };
-    int status = http_fetch(p->ep->http, &q, 1 << 22, p->deadline_ms, &p->cancel, &answer, &e);
-    if (out_of_time(p, out))
-        return;
-    AUTO(json) json_t *j = json_loadb(buf_str(&answer), answer.n, 0, NULL);
     struct collect got;
-    collect_init(&got, NULL);
-    bool read = status == 200 && j && p->ep->dialect->body(&got, j, &e) >= 0;
-    if (!read)
+    int status = ask_whole(p, &body, &got);
+    if (out_of_time(p, out)) {
+        collect_finish(&got);
+        return;
+    }
+    if (status != 200)
         say(p, out, CHECK_UNKNOWN, "without streaming the request fails (status %d); stead always streams", status);
     else if ((got.ncalls > 0) == (p->call_source == CALL_NATIVE))
         say(p, out, CHECK_OK, "calls come the same with and without streaming");
@@ -250,8 +259,7 @@ static void check_parallel(struct probe *p, struct profile_check *out)
 
 static void check_forced(struct probe *p, struct profile_check *out)
 {
-    AUTO(buf) struct buf body = BUF_INIT(1 << 16), answer = BUF_INIT(1 << 22);
-    struct err e = ERR_INIT;
+    AUTO(buf) struct buf body = BUF_INIT(1 << 16);
     if (p->ep->dialect != &dialect_openai_chat) {
         say(p, out, CHECK_UNKNOWN, "not tried with this API");
         return;
@@ -266,17 +274,13 @@ static void check_forced(struct probe *p, struct profile_check *out)
     buf_addf(&body, ",\"stream\":false,\"temperature\":0,\"max_tokens\":256,%s,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"echo\","
                     "\"description\":\"Print a text.\",\"parameters\":%s}}],\"messages\":[{\"role\":\"user\",\"content\":\"Hello.\"}]}",
              by_schema ? schema : required, echo_tools[0].schema.p);
-    char path[2 * URL_MAX];
-    snprintf(path, sizeof path, "%s%s", p->ep->address->api, p->ep->dialect->path);
-    struct span piece = buf_span(&body);
-    struct http_request q = { .path = path, .body = &piece, .nbody = 1 };
-    int status = http_fetch(p->ep->http, &q, 1 << 22, p->deadline_ms, &p->cancel, &answer, &e);
-    if (out_of_time(p, out))
-        return;
-    AUTO(json) json_t *j = json_loadb(buf_str(&answer), answer.n, 0, NULL);
     struct collect got;
-    collect_init(&got, NULL);
-    bool ok = status == 200 && j && p->ep->dialect->body(&got, j, &e) >= 0;
+    int status = ask_whole(p, &body, &got);
+    if (out_of_time(p, out)) {
+        collect_finish(&got);
+        return;
+    }
+    bool ok = status == 200;
     struct span begun = span_trim(buf_span(&got.text));
     /* a weak model may not come to the object's end: that it writes the object at all shows the force */
     ok = ok && (got.ncalls > 0 || (by_schema && begun.n && begun.p[0] == '{' && span_find(begun, SPAN("\"name\"")) > 0));
