@@ -6,6 +6,7 @@ set -eu
 build=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 stead=$build/src/cli/stead
+unset MAKEFLAGS MFLAGS MAKELEVEL # its own makes are not part of ours
 work=$(mktemp -d "${TMPDIR:-/tmp}/stead-demo.XXXXXX")
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
 

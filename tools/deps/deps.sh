@@ -43,9 +43,9 @@ if [ -n "$missing" ]; then
         fi
     fi
     echo "deps: installing Debian packages:$missing"
-    $sudo apt-get update -qq || true
+    $sudo apt-get -o DPkg::Lock::Timeout=300 update -qq || true
     # shellcheck disable=SC2086 # a list of words on purpose
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing > "${TMPDIR:-/tmp}/stead-apt.$$" 2>&1 || {
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $missing > "${TMPDIR:-/tmp}/stead-apt.$$" 2>&1 || {
         tail -n 20 "${TMPDIR:-/tmp}/stead-apt.$$" >&2
         exit 1
     }
