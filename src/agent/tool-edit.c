@@ -11,12 +11,16 @@ struct edit_args {
     int64_t line, to;
 };
 
+/*
+ * `new` is needed, but not marked so: servers that hold calls to their schema (llama-server does, for every call) let a model write
+ * what is required first and the rest behind. It could not say old before new, or line before new, as every model does.
+ */
 static const struct field fields[] = {
     { "path", FIELD_STRING, FIELD(edit_args, path), FIELD_REQUIRED, 1, 4096, NULL },
     { "old", FIELD_STRING, FIELD(edit_args, old), 0, 0, 1 << 20, "exact text, once in the file" },
     { "line", FIELD_I64, FIELD(edit_args, line), 0, 1, 100000000, "or: first line to replace" },
     { "to", FIELD_I64, FIELD(edit_args, to), 0, 1, 100000000, "last line; default: line" },
-    { "new", FIELD_STRING, FIELD(edit_args, new), FIELD_REQUIRED, 0, 1 << 20, NULL },
+    { "new", FIELD_STRING, FIELD(edit_args, new), 0, 0, 1 << 20, "always: what takes its place" },
     { 0 },
 };
 
@@ -131,6 +135,8 @@ static int run_edit(struct tool_run *run, const void *data, struct buf *out, str
     bool by_text = a->old && a->old[0];
     if (by_text && a->line)
         return err_set(e, ERR_INPUT, "give either `old` or `line`, not both");
+    if (!a->new)
+        return err_set(e, ERR_INPUT, "give `new`: what takes the place of that text or those lines; \"\" removes them");
     if (!by_text && !a->line)
         return err_set(e, ERR_INPUT, "give `old` (exact text of the file) or `line`; to make a file use write");
     AUTO(buf) struct buf file = BUF_INIT(TOOL_FILE_BYTES + 1);

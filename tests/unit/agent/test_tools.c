@@ -19,6 +19,14 @@ static void tools__each_row_is_whole(void **state)
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(tools[k]->name, t->name);
         assert_ptr_equal(tool_find(t->name), t);
+        /* llama-server lets a call be written in one order: what is required, then the rest. That must be the order of the table, which is
+         * the one that models know: old before new, line before new. */
+        bool optional = false;
+        for (const struct field *f = t->args; f->name; f++) {
+            if ((f->flags & FIELD_REQUIRED) && optional)
+                fail_msg("%s: '%s' is required and stands behind what is not", t->name, f->name);
+            optional |= !(f->flags & FIELD_REQUIRED);
+        }
     }
     assert_null(tool_find("bash"));
 }
