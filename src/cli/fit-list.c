@@ -16,7 +16,6 @@
 
 #define WORK_TOKENS 10.0 /* tokens a second: about as quick as one reads along */
 #define WAIT_TOKENS 2.5
-#define GPU_SPARE (512 << 20) /* its display, its driver */
 
 const char *fit_pace_words(enum fit_pace p)
 {
@@ -61,7 +60,7 @@ static void choose_place(const struct fit_list *l, struct fit_item *i)
     i->how = l->how;
     if (i->gpu >= 0) {
         i->how.repack = false;
-        if (place(l, i, l->hardware.gpus[i->gpu].free_bytes - GPU_SPARE))
+        if (place(l, i, hardware_gpu_budget(&l->hardware, i->gpu)))
             return;
     }
     i->gpu = -1;

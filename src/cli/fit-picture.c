@@ -52,7 +52,7 @@ void fit_picture_terminal(struct cli *cli, const struct fit_list *l, const struc
 {
     struct fit_memory last;
     int64_t end = context_end(i);
-    int64_t budget = i->gpu >= 0 ? l->hardware.gpus[i->gpu].free_bytes : l->budget_bytes;
+    int64_t budget = i->gpu >= 0 ? hardware_gpu_budget(&l->hardware, i->gpu) : l->budget_bytes;
     char ctx[24], kv[24], total[24];
     at_context(i, end, &last);
     double most = (double)(last.kv + last.recurrent);
@@ -99,7 +99,7 @@ static void draw(struct buf *b, const struct fit_list *l, const struct fit_item 
 {
     enum { W = 680, H = 260, LEFT = 70, BOTTOM = 30, TOP = 14 };
     int64_t end = context_end(i);
-    int64_t budget = i->gpu >= 0 ? l->hardware.gpus[i->gpu].free_bytes : l->budget_bytes;
+    int64_t budget = i->gpu >= 0 ? hardware_gpu_budget(&l->hardware, i->gpu) : l->budget_bytes;
     struct fit_memory last, m;
     char text[24];
     at_context(i, end, &last);

@@ -23,6 +23,7 @@
 #define MEASURE_BYTES (64u << 20) /* a thread: beyond every last-level cache share */
 #define MEASURE_US 200000
 #define PATH_BYTES 512
+#define GPU_SPARE ((int64_t)512 << 20) /* of a GPU's memory: its display, its driver */
 
 /* --- memory and processor ----------------------------------------------------------------------- */
 
@@ -382,4 +383,10 @@ int hardware_best_gpu(const struct hardware *h)
         if (!h->gpus[i].unified && h->gpus[i].free_bytes > 0 && (best < 0 || h->gpus[i].free_bytes > h->gpus[best].free_bytes))
             best = i;
     return best;
+}
+
+int64_t hardware_gpu_budget(const struct hardware *h, int i)
+{
+    int64_t budget = i >= 0 && i < h->ngpus ? h->gpus[i].free_bytes - GPU_SPARE : 0;
+    return budget > 0 ? budget : 0;
 }

@@ -29,6 +29,7 @@
 #include "inference/isa.h"
 #include "inference/locate.h"
 #include "inference/models.h"
+#include "inference/server.h"
 #include "model/http.h"
 #include "model/url.h"
 
@@ -46,6 +47,7 @@
 #define BACKOFF_MOST_MS 30000
 #define CTX_LEAST 4096
 #define CACHE_SPARE_MIB 64            /* what it keeps beside keys and values */
+#define STRANGE_MS 3000               /* so long it may answer what is none of ours, while it starts */
 #define ATTEMPTS 4                    /* of one call, where the server ended without a word: killed, or short of memory */
 
 struct flags { /* chosen when a server is started */
@@ -53,6 +55,7 @@ struct flags { /* chosen when a server is started */
     int slots;
     enum fit_kv kv;
     int64_t one_mib; /* what a conversation of the whole context keeps; 0: not known */
+    int gpu_layers;  /* of a llama-server; -1: as it does by itself */
 };
 
 struct start { /* one call of engine_ensure_with */
@@ -67,7 +70,7 @@ struct start { /* one call of engine_ensure_with */
     char *program; /* owned by engine_ensure_with */
     struct engine_address a;
     int64_t began_ms, deadline_ms;
-    struct proc *child; /* the llama-server that this call started; `servers` owns it */
+    struct server *child; /* the llama-server of this process on this socket; its module owns it */
     bool vanished; /* it ended and did not say why: once more may help */
 };
 
@@ -186,7 +189,7 @@ static int read_status(struct start *s, const char *sock, struct status *out, st
     if (s->o->server) { /* llama-server: only its health */
         int code = ask(s->loop, sock, "/health", NULL, s->cancel, &body, e);
         out->ready = code == 200;
-        return code < 0 ? code : 0;
+        return code < 0 ? code : code == 200 || code == 503 ? 0 : err_set(e, ERR_PROTOCOL, "it answers /health with %d", code);
     }
     int code = ask(s->loop, sock, "/stead/status", NULL, s->cancel, &body, e);
     if (code < 0)
@@ -295,6 +298,25 @@ static int64_t memory_budget(const struct start *s)
     return budget > 0 ? budget : 0;
 }
 
+/* What the best GPU has for a model; the embedded engine computes on the CPU. */
+static int64_t gpu_budget(const struct start *s)
+{
+    struct hardware h;
+    if (!s->o->server)
+        return 0;
+    hardware_read(&h);
+    return hardware_gpu_budget(&h, hardware_best_gpu(&h));
+}
+
+/* As many layers as the GPU has room for, with their part of the cache; -1: no GPU, or one that shares the machine's memory. */
+static int layers_on_gpu(const struct shape *shape, const struct fit_memory *m, int64_t gpu_bytes)
+{
+    if (gpu_bytes <= 0)
+        return -1;
+    int64_t a_layer = (shape->weight_bytes + m->kv + m->recurrent) / shape->layers + 1, n = (gpu_bytes - m->compute - m->output) / a_layer;
+    return n < 0 ? 0 : n >= shape->layers ? shape->layers + 1 /* the output too */ : (int)n;
+}
+
 /*
  * Flags by fit: two conversations (an agent and a second opinion) with the wanted context; where memory is short first one,
  * then a smaller cache type, then a smaller context. A file that cannot be read is left to the server to complain about.
@@ -303,30 +325,40 @@ static void choose_flags(const struct start *s, struct flags *f)
 {
     struct err ignored = ERR_INIT;
     AUTO(shape) struct shape shape = { .layers = 0 };
-    *f = (struct flags){ .ctx = s->o->ctx_tokens, .slots = s->o->slots > 0 ? s->o->slots : 2, .kv = FIT_F16 };
-    if (s->o->ctx_tokens > 0 || shape_read(s->a.model, isa_read(), &shape, &ignored) < 0)
+    const bool given = s->o->ctx_tokens > 0;
+    const int slots = s->o->slots > 0 ? s->o->slots : 2;
+    *f = (struct flags){ .ctx = s->o->ctx_tokens, .slots = slots, .kv = FIT_F16, .gpu_layers = -1 };
+    if (shape_read(s->a.model, isa_read(), &shape, &ignored) < 0)
         return;
-    int64_t budget = memory_budget(s), wanted = shape.ctx_train > 0 && shape.ctx_train < SUPERVISOR_CTX ? shape.ctx_train : SUPERVISOR_CTX;
-    const struct flags tries[] = { { wanted, f->slots, FIT_F16 }, { wanted, 1, FIT_F16 }, { wanted, 1, FIT_Q8_0 } };
-    for (size_t i = 0; i < COUNT_OF(tries); i++) {
-        struct fit_how how = FIT_HOW;
-        struct fit_memory m;
-        how.slots = tries[i].slots;
-        how.type_k = how.type_v = tries[i].kv;
+    const int64_t gpu = gpu_budget(s), budget = memory_budget(s) + gpu;
+    const int64_t wanted = given ? s->o->ctx_tokens : shape.ctx_train > 0 && shape.ctx_train < SUPERVISOR_CTX ? shape.ctx_train : SUPERVISOR_CTX;
+    const struct {
+        int slots;
+        enum fit_kv kv;
+    } tries[] = { { slots, FIT_F16 }, { 1, FIT_F16 }, { 1, FIT_Q8_0 } };
+    struct fit_how how = FIT_HOW;
+    struct fit_memory m = { 0 };
+    bool fits = false;
+    for (size_t i = 0; !fits && i < COUNT_OF(tries); i++) {
+        how.slots = f->slots = tries[i].slots;
+        how.type_k = how.type_v = f->kv = tries[i].kv;
+        how.repack = gpu <= 0;
         fit_memory(&shape, wanted, &how, &m);
-        *f = tries[i];
-        f->one_mib = (m.kv + m.recurrent) / how.slots / 1048576;
-        if (m.total <= budget)
-            return;
-        f->ctx = fit_context(&shape, &how, budget, wanted);
+        fits = given || m.total <= budget;
     }
-    if (f->ctx < CTX_LEAST)
+    f->ctx = fits ? wanted : fit_context(&shape, &how, budget, wanted);
+    if (f->ctx < CTX_LEAST && !given)
         f->ctx = CTX_LEAST; /* it does not fit: let it try, the weights are mapped and may be paged */
+    fit_memory(&shape, f->ctx, &how, &m);
+    f->one_mib = (m.kv + m.recurrent) / how.slots / 1048576;
+    f->gpu_layers = layers_on_gpu(&shape, &m, gpu);
 }
 
 /* Another model's engine has the memory that ours needs: wait until it has nothing to do, then stop it. */
 static int stop_other(struct start *s, const char *sock, struct err *e)
 {
+    if (server_stop(sock)) /* a llama-server of ours: whatever we wanted of it is over while we are here */
+        return 0;
     for (;;) {
         struct engine_address other = { .url = "" };
         memcpy(other.socket, sock, strlen(sock) + 1); /* name_socket made it: it fits */
@@ -366,11 +398,10 @@ static int make_room(struct start *s, struct err *e)
     return rc;
 }
 
-/* `cache_mib` > 0: llama-server's store of conversations that lost their slot, by default 8 GiB beside everything else. */
-static const char *const *engine_env(int64_t cache_mib)
+static const char *const *engine_env(void)
 {
     static const char *env[8];
-    static char path[4096], home[4096], tmp[4096], lib[4096], cache[64];
+    static char path[4096], home[4096], tmp[4096], lib[4096];
     size_t n = 0;
     const struct {
         const char *name;
@@ -383,8 +414,6 @@ static const char *const *engine_env(int64_t cache_mib)
         if (v && (size_t)snprintf(pass[i].store, pass[i].size, "%s=%s", pass[i].name, v) < pass[i].size)
             env[n++] = pass[i].store;
     }
-    if (cache_mib > 0 && snprintf(cache, sizeof cache, "LLAMA_ARG_CACHE_RAM=%lld", (long long)cache_mib) > 0)
-        env[n++] = cache; /* older ones do not know the option, and would refuse it as an argument */
     env[n++] = "LC_ALL=C.UTF-8";
     env[n] = NULL;
     return env;
@@ -398,53 +427,33 @@ static void format_numbers(const struct start *s, const struct flags *f, struct 
 {
     const struct engine_options *o = s->o;
     (void)snprintf(n->slots, sizeof n->slots, "%d", f->slots);
-    /* llama-server divides its context among the slots, the engine gives it to each */
-    (void)snprintf(n->ctx, sizeof n->ctx, "%lld", (long long)(o->server ? f->ctx * f->slots : f->ctx));
+    (void)snprintf(n->ctx, sizeof n->ctx, "%lld", (long long)f->ctx);
     (void)snprintf(n->threads, sizeof n->threads, "%d", o->threads);
     (void)snprintf(n->idle, sizeof n->idle, "%lldms", (long long)(o->idle_ms > 0 ? o->idle_ms : IDLE_DEFAULT_MS));
 }
 
-/* Started processes of llama-server: they end with us. */
-static struct proc *servers[8];
-
-static int start_server(struct start *s, const char *program, const struct flags *f, struct err *e)
+/*
+ * A llama-server, until it listens: whoever waits for the lock then finds it. Versions that load the model first listen late.
+ */
+static int start_server(struct start *s, const struct flags *f, struct err *e)
 {
-    struct numbers n;
-    format_numbers(s, f, &n);
-    const char *argv[32];
-    size_t k = 0;
-    argv[k++] = program;
-    argv[k++] = "-m", argv[k++] = s->a.model;
-    argv[k++] = "--host", argv[k++] = s->a.socket;
-    argv[k++] = "-np", argv[k++] = n.slots; /* its own default is several, and cuts the context in as many pieces */
-    argv[k++] = "-sps", argv[k++] = "0.9";  /* else two agents with one system prompt evict each other */
-    argv[k++] = "--no-webui";
-    argv[k++] = "--jinja";
-    argv[k++] = "-ctk", argv[k++] = fit_kv_name(f->kv);
-    argv[k++] = "-ctv", argv[k++] = fit_kv_name(f->kv);
-    if (f->ctx > 0)
-        argv[k++] = "-c", argv[k++] = n.ctx;
-    if (s->o->threads > 0)
-        argv[k++] = "-t", argv[k++] = n.threads;
-    argv[k] = NULL;
-    AUTO(fd) int log = open(s->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (log < 0)
-        return err_sys(e, "cannot open '%s'", s->log);
-    struct proc **slot = NULL;
-    for (size_t i = 0; i < COUNT_OF(servers); i++)
-        if (!servers[i] || !proc_running(servers[i]))
-            slot = &servers[i];
-    if (!slot)
-        return err_set(e, ERR_LIMIT, "%zu servers run already", COUNT_OF(servers));
-    proc_destroy(*slot);
-    *slot = NULL;
-    (void)unlink(s->a.socket); /* llama-server does not remove a stale one, and cannot bind over it */
-    int64_t cache_mib = f->one_mib > 0 ? f->one_mib + CACHE_SPARE_MIB : 0;
-    struct proc_spec spec = { .argv = argv, .env = engine_env(cache_mib), .out = PROC_FD, .err = PROC_FD, .out_fd = log, .err_fd = log,
-                              .die_with_parent = true };
-    int rc = proc_start(s->loop, &spec, slot, e);
-    s->child = *slot;
-    return rc;
+    struct cores cores = { .usable = 0 };
+    if (s->o->threads <= 0)
+        cores_read(&cores); /* it would count cores, whatever a control group lets it have of them */
+    const struct server_spec spec = {
+        .program = s->program, .model = s->a.model, .socket = s->a.socket, .log = s->log, .kv_type = fit_kv_name(f->kv), .ctx_tokens = f->ctx,
+        .slots = f->slots, .threads = s->o->threads > 0 ? s->o->threads : cores.usable, .gpu_layers = f->gpu_layers, .cache_mib = f->one_mib > 0 ? f->one_mib + CACHE_SPARE_MIB : 0,
+        .idle_ms = s->o->idle_ms > 0 ? s->o->idle_ms : IDLE_DEFAULT_MS,
+    };
+    for (;;) {
+        if (server_start(s->loop, &spec, &s->child, e) < 0)
+            return -e->kind;
+        while (server_running(s->child) && !socket_answers(s->a.socket) && clock_ms() < s->deadline_ms)
+            if (pause_ms(s, POLL_FIRST_MS, e) < 0)
+                return -e->kind;
+        if (server_running(s->child) || !server_retries(s->child))
+            return 0; /* if it ended, wait_ready says why */
+    }
 }
 
 static int start_engine(struct start *s, const char *program, const struct flags *f, struct err *e)
@@ -470,15 +479,7 @@ static int start_engine(struct start *s, const char *program, const struct flags
     argv[k] = NULL;
     (void)unlink(s->failed);
     AUTO(buf) struct buf out = BUF_INIT(64 << 10);
-    return proc_capture(s->loop, argv, engine_env(0), out.limit, ASK_MS * 5, &out, e);
-}
-
-/* A llama-server that ended by itself does so again; one that was killed need not. */
-static bool killed_server(const struct start *s)
-{
-    struct err ignored = ERR_INIT;
-    int status = 0;
-    return s->child && !proc_running(s->child) && proc_wait(s->child, clock_ms(), NULL, &status, &ignored) == 0 && status >= 128;
+    return proc_capture(s->loop, argv, engine_env(), out.limit, ASK_MS * 5, &out, e);
 }
 
 /* Why it died: its own words where it left some. */
@@ -486,6 +487,7 @@ static int died(struct start *s, struct err *e)
 {
     struct err ignored = ERR_INIT;
     AUTO(buf) struct buf words = BUF_INIT(64 << 10);
+    char said[360];
     if (!s->o->server && file_read(s->failed, words.limit, &words, &ignored) == 0 && words.n) {
         char text[400], hint[240];
         struct span rest = buf_span(&words), line;
@@ -496,17 +498,43 @@ static int died(struct start *s, struct err *e)
             err_hint(e, "%s", hint);
         return -e->kind;
     }
-    s->vanished = !s->o->server || killed_server(s);
-    (void)err_set(e, ERR_UNAVAILABLE, "the inference server ended while it was loading '%s'", s->a.model);
+    s->vanished = !s->child || server_killed(s->child); /* one that ended by itself does so again */
+    if (s->child)
+        (void)err_set(e, ERR_UNAVAILABLE, "%s %s", path_base(s->program), server_words(s->child, said, sizeof said));
+    else
+        (void)err_set(e, ERR_UNAVAILABLE, "the inference server ended while it was loading '%s'", s->a.model);
     err_hint(e, "its log is %s", s->log);
     return -e->kind;
 }
 
-/* Until the model answers. `started`: we started it, so its socket may still be on its way. */
-static int wait_ready(struct start *s, bool started, struct err *e)
+/* It had all the time, or is something else. Ours is ended: nobody waits for it any more. */
+static int give_up(struct start *s, const struct err *why, bool strange, struct err *e)
 {
-    int64_t grace = clock_ms() + (s->o->server ? 5000 : 1000); /* until its socket must be there */
-    int64_t poll = POLL_FIRST_MS;
+    if (strange)
+        (void)err_set(e, ERR_UNAVAILABLE, "what %s answers is not an inference server's: %.200s", path_base(s->program), why->text);
+    else
+        (void)err_set(e, ERR_TIMEOUT, "%s did not load '%s' in time%s%.200s", path_base(s->program), s->a.model, why->kind ? ": " : "", why->text);
+    err_hint(e, "its log is %s", s->log);
+    if (s->child && server_stop(s->a.socket))
+        s->child = NULL;
+    return -e->kind;
+}
+
+/* Is there nobody to wait for any more? `there`: something listens. */
+static bool is_gone(const struct start *s, bool there, int64_t grace_ms)
+{
+    if (there)
+        return false;
+    if (s->child)
+        return !server_running(s->child);
+    return access(s->failed, F_OK) == 0 || clock_ms() > grace_ms;
+}
+
+/* Until the model answers. */
+static int wait_ready(struct start *s, struct err *e)
+{
+    int64_t grace = clock_ms() + (s->o->server ? 5000 : 1000); /* until the socket of one that others started must be there */
+    int64_t poll = POLL_FIRST_MS, strange_since = 0;
     for (;;) {
         AUTO(arena) struct arena mem = ARENA_INIT(64 << 10);
         struct status st = { 0 };
@@ -520,17 +548,12 @@ static int wait_ready(struct start *s, bool started, struct err *e)
             *e = why;
             return -e->kind;
         }
-        bool gone = !there && (access(s->failed, F_OK) == 0 || clock_ms() > grace);
-        for (size_t i = 0; s->o->server && !there && i < COUNT_OF(servers); i++)
-            if (servers[i] && !proc_running(servers[i]) && started)
-                gone = true;
-        if (gone)
+        if (is_gone(s, there, grace))
             return died(s, e);
-        if (clock_ms() > s->deadline_ms) {
-            (void)err_set(e, ERR_TIMEOUT, "the engine did not load '%s' in time", s->a.model);
-            err_hint(e, "its log is %s", s->log);
-            return -e->kind;
-        }
+        strange_since = !there || !why.kind || why.kind == ERR_TIMEOUT ? 0 : strange_since ? strange_since : clock_ms();
+        bool strange = strange_since && clock_ms() - strange_since > STRANGE_MS;
+        if (strange || clock_ms() > s->deadline_ms)
+            return give_up(s, &why, strange, e);
         if (pause_ms(s, poll, e) < 0)
             return -e->kind;
         poll = poll * 2 < POLL_MOST_MS ? poll * 2 : POLL_MOST_MS;
@@ -553,7 +576,7 @@ static int start_locked(struct start *s, struct err *e)
     rotate_log(s);
     say(s, "starting the engine", 0);
     log_info("starting %s for %s on %s", program, s->a.model, s->a.socket);
-    int rc = s->o->server ? start_server(s, program, &f, e) : start_engine(s, program, &f, e);
+    int rc = s->o->server ? start_server(s, &f, e) : start_engine(s, program, &f, e);
     if (rc < 0) {
         s->vanished = !s->o->server && rc == -ERR_IO && access(s->failed, F_OK) < 0; /* killed before it was in the background */
         return err_wrap(e, "starting %s", path_base(program));
@@ -565,19 +588,22 @@ static int start_locked(struct start *s, struct err *e)
 static int ensure_once(struct start *s, struct err *e)
 {
     s->vanished = false;
+    s->child = s->o->server ? server_at(s->a.socket) : NULL;
+    if (s->child && !server_running(s->child))
+        s->child = NULL;
     s->a.adopted = socket_answers(s->a.socket);
-    int rc = s->a.adopted ? wait_ready(s, false, e) : -ERR_UNAVAILABLE;
+    int rc = s->a.adopted ? wait_ready(s, e) : -ERR_UNAVAILABLE;
     if (rc != -ERR_UNAVAILABLE)
         return rc;
     /* nobody there, or it died just now: its socket accepts until the kernel is done with it */
     AUTO(fd) int lock = -1;
     if (lock_dir(s, &lock, e) < 0)
         return -e->kind;
-    s->a.adopted = socket_answers(s->a.socket); /* somebody may have started it, while we waited for the lock */
+    s->a.adopted = (s->child && server_running(s->child)) || socket_answers(s->a.socket); /* somebody may have started it, while we waited for the lock */
     if (!s->a.adopted && start_locked(s, e) < 0)
         return -e->kind;
     fd_close(&lock);
-    return wait_ready(s, !s->a.adopted, e);
+    return wait_ready(s, e);
 }
 
 int engine_ensure_with(struct loop *loop, const struct engine_options *o, engine_progress_fn progress, void *ctx,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""test_engine_kill.py STEAD: kill -9 of the embedded engine while it loads, in mid-reply, and again: the run goes on with the engine
-started anew, without a step lost or doubled. The real program, engine, pilot model, sandbox and gates; what a run without kills does is
-the measure."""
+"""test_engine_kill.py STEAD: kill -9 of the embedded engine, and of a llama-server in its place, while it loads, in mid-reply, and
+again: the run goes on with the engine started anew, without a step lost or doubled. The real program, engine, pilot model, sandbox and
+gates; what a run without kills does is the measure."""
 import json
 import os
 import signal
@@ -17,6 +17,15 @@ MAKEFILE = "test: t\n\t./t\n\nt: src/sum.c tests/test.c\n\tcc -o $@ $^\n"
 SUM = "int sum(const int *v, int n)\n{\n    int total = 0;\n    for (int i = 1; i < n; i++)\n        total += v[i];\n    return total;\n}\n"
 TEST = ('#include <stdio.h>\nint sum(const int *v, int n);\nint main(void)\n{\n    int v[] = { 4, 2, 7 };\n    if (sum(v, 3) != 13) {\n'
         '        printf("tests/test.c:6: sum = %d, expected 13\\n", sum(v, 3));\n        return 1;\n    }\n    return 0;\n}\n')
+
+
+# What a user has as llama-server: here the engine, which speaks the same dialect, behind llama-server's options.
+SERVER = """#!/usr/bin/env python3
+import os, sys
+a = sys.argv[1:]
+def of(name): return a[a.index(name) + 1]
+os.execv({engine!r}, [{engine!r}, "--model", of("-m"), "--socket", of("--host"), "--slots", of("-np"), "--ctx", str(int(of("-c")) // int(of("-np")))])
+"""
 
 
 def make_repo(at):
@@ -68,14 +77,19 @@ def kill(pid):
     return True
 
 
-def run(when):
+def run(when, server=False):
     """One run; `when`: for each kill in turn, "loading" or "replying". What it did, and how many kills there were."""
     with tempfile.TemporaryDirectory(prefix="stead-kill-", ignore_cleanup_errors=True) as top:
         repo, state = os.path.join(top, "repo"), os.path.join(top, "state")
         make_repo(repo)
         os.makedirs(os.path.join(top, ".config/stead"))
         with open(os.path.join(top, ".config/stead/config.yaml"), "w") as f:
-            f.write("inference:\n  idle: 5s\n")
+            f.write("inference:\n  idle: 5s\n" + (f"  server: {top}/llama-server\n" if server else ""))
+        if server:
+            engine = os.path.join(os.path.dirname(STEAD), "../inference/engine/stead-engine")
+            with open(os.path.join(top, "llama-server"), "w") as f:
+                f.write(SERVER.format(engine=os.path.realpath(engine)))
+            os.chmod(os.path.join(top, "llama-server"), 0o755)
         env = {"PATH": os.environ["PATH"], "HOME": top, "STEAD_STATE_DIR": state, "STEAD_CACHE_DIR": os.path.join(top, "cache"), "LANG": "C.UTF-8"}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "TMPDIR"):
             if name in os.environ:
@@ -119,14 +133,15 @@ def main():
         return 77
     assert [n for kind, n, *_ in want[2] if kind == "step"] == list(range(1, sum(k == "step" for k, *_ in want[2]) + 1)), want
     failed = 0
-    for when in (["loading"], ["replying"], ["replying", "replying"], ["loading", "replying", "loading"]):
+    for server, when in ((False, ["loading"]), (False, ["replying"]), (False, ["replying", "replying"]),
+                         (False, ["loading", "replying", "loading"]), (True, ["loading", "replying"])):
         for _ in range(3):
-            got, killed, err = run(when)
+            got, killed, err = run(when, server)
             if killed or got != want:
                 break
             print("       the run ended before the engine was seen: again")
         ok = got == want and len(killed) >= 1
-        print(f"{'ok  ' if ok else 'FAIL'} killed {len(killed)} times while {', '.join(when)}: exit {got[0]}, {got[1]}")
+        print(f"{'ok  ' if ok else 'FAIL'} killed {'llama-server' if server else 'engine'} {len(killed)} times while {', '.join(when)}: exit {got[0]}, {got[1]}")
         if not ok:
             print("  without kills:", want, "\n  with:", got, err)
             failed += 1
