@@ -28,6 +28,9 @@ struct seccomp_row {
 extern const struct seccomp_row seccomp_rows[];
 extern const unsigned seccomp_row_count;
 
+/* Of a call by its name; negative: this architecture lacks it; -1: nobody knows it. */
+int seccomp_call_number(const char *name);
+
 /* Append the instructions (struct sock_filter) for `scope`. With `notify`, renames ask the helper first. */
 int seccomp_compile(enum seccomp_scope scope, unsigned exceptions, bool notify, struct buf *out, struct err *e) WARN_UNUSED;
 
