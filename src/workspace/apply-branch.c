@@ -101,23 +101,79 @@ static int drop(struct brancher *b, const char *path)
     return b->g->git_index_remove(b->index, full, 0) < 0 ? gitlib_fail(b->g, b->e, "cannot delete '%s'", path) : 0;
 }
 
-/* The file as HEAD has it, with the change laid over it. */
+/* Why a path is none of this repository's business, or is stored in a form that we do not make: NULL, it is and can be. */
+static const char *not_ours(struct brancher *b, const char *path, bool link)
+{
+    const char *filter = link ? NULL : gitrepo_filter(b->repo, path);
+    if (filter)
+        return arena_printf(b->a, "its attributes name the filter '%.60s', a program that git would run and stead does not", filter);
+    AUTO(ptr) char *full = NULL;
+    if (asprintf(&full, "%s%s", b->repo->prefix, path) < 0) {
+        full = NULL;
+        return "out of memory";
+    }
+    const char *within = full + strlen(b->repo->prefix);
+    for (char *slash = strchr(full, '/'); slash; slash = strchr(slash + 1, '/')) {
+        AUTO(ptr) char *git = NULL;
+        struct stat st;
+        *slash = '\0';
+        const git_index_entry *entry = b->g->git_index_get_bypath(b->index, full, 0);
+        bool other = entry && entry->mode == GIT_FILEMODE_COMMIT;
+        if (!other && slash > within)
+            other = asprintf(&git, "%s/%s/.git", b->opt->change->workspace, within) < 0 || lstat(git, &st) == 0;
+        if (other)
+            return arena_printf(b->a, "it lies in '%.200s', which is a repository of its own", full);
+        *slash = '/';
+    }
+    return NULL;
+}
+
+/* Content of a side in the form that the repository stores; a link's as it is. */
+static int stored(struct brancher *b, const struct change_file *f, const struct change_side *side, struct buf *out)
+{
+    struct span data;
+    if (change_data(b->opt->change, side, &data, b->e) < 0)
+        return err_wrap(b->e, "'%s'", f->path);
+    if (strcmp(hash_bytes(data.p, data.n).s, side->hash.s) != 0)
+        return err_set(b->e, ERR_IO, "'%s': the kept content does not match its hash", f->path);
+    if (!side->symlink)
+        return gitrepo_filtered(b->repo, side == &f->base ? f->old_path : f->path, GITREPO_STORED, data, out, b->e);
+    (void)buf_add_span(out, data);
+    return buf_check(out, b->e);
+}
+
+/* The file as HEAD has it, with the change laid over it. All contents are compared as the repository stores them. */
 static int lay(struct brancher *b, const struct change_file *f)
 {
-    const struct change *c = b->opt->change;
     AUTO(buf) struct buf head = BUF_INIT((size_t)CHANGE_FILE_BYTES), merged = BUF_INIT((size_t)CHANGE_DIFF_BYTES * 4);
+    AUTO(buf) struct buf base = BUF_INIT((size_t)CHANGE_FILE_BYTES), now = BUF_INIT((size_t)CHANGE_FILE_BYTES);
     unsigned head_mode = 0;
-    struct span base = { "", 0 }, now = { "", 0 };
     const char *source = f->base.exists ? f->old_path : f->path;
+    bool link = (!f->base.exists || f->base.symlink) && (!f->now.exists || f->now.symlink);
+    const char *why = not_ours(b, f->path, link);
+    if (!why && f->kind == CHANGE_RENAMED)
+        why = not_ours(b, f->old_path, link);
+    if (why) {
+        outcome(b, f->path, APPLY_CONFLICT, why);
+        return 0;
+    }
     int there = gitrepo_head_blob(b->repo, source, &head, &head_mode, b->e);
     if (there < 0)
         return there;
-    struct hash_hex h = hash_bytes(buf_str(&head), head.n);
     if (f->base.exists && !there) {
         outcome(b, f->path, APPLY_CONFLICT, "HEAD does not have the file that the task changed: it is not committed");
         return 0;
     }
-    bool same = f->base.exists && strcmp(h.s, f->base.hash.s) == 0;
+    if (f->base_moved) {
+        outcome(b, f->path, APPLY_CONFLICT, "it was changed after the task began, and the version that the task started from is not known");
+        return 0;
+    }
+    bool same = f->base.exists && strcmp(hash_bytes(buf_str(&head), head.n).s, f->base.hash.s) == 0;
+    if (f->base.exists && f->base.stored) {
+        if (stored(b, f, &f->base, &base) < 0)
+            return -(int)b->e->kind;
+        same |= span_eq(buf_span(&base), buf_span(&head));
+    }
     if (!f->now.exists) {
         if (!same) {
             outcome(b, f->path, APPLY_CONFLICT, "HEAD has another version than the one that the task deleted");
@@ -126,41 +182,37 @@ static int lay(struct brancher *b, const struct change_file *f)
         outcome(b, f->path, APPLY_DONE, "");
         return drop(b, f->path);
     }
-    if (change_data(c, &f->now, &now, b->e) < 0)
-        return err_wrap(b->e, "'%s'", f->path);
-    if (strcmp(hash_bytes(now.p, now.n).s, f->now.hash.s) != 0)
-        return err_set(b->e, ERR_IO, "'%s': the kept content does not match its hash", f->path);
+    if (stored(b, f, &f->now, &now) < 0)
+        return -(int)b->e->kind;
+    struct span content = buf_span(&now);
     enum apply_outcome done = APPLY_DONE;
     if (!f->base.exists && there) {
-        if (strcmp(h.s, f->now.hash.s) != 0) {
+        if (!span_eq(buf_span(&head), content)) {
             outcome(b, f->path, APPLY_CONFLICT, "HEAD has a file of this name already");
             return 0;
         }
         done = APPLY_ALREADY;
     } else if (f->base.exists && !same && strcmp(f->base.hash.s, f->now.hash.s) == 0) {
-        now = buf_span(&head); /* name or mode alone changes */
+        content = buf_span(&head); /* name or mode alone changes */
         done = APPLY_MERGED;
     } else if (f->base.exists && !same) {
-        int rc = f->base.binary || f->now.binary || f->base.symlink || f->now.symlink || !f->base.stored ||
-                         content_is_binary(buf_span(&head))
-                     ? 0
-                     : change_data(c, &f->base, &base, b->e);
-        if (rc == 0 && f->base.stored && !f->base.binary && !f->now.binary && !f->now.symlink && !f->base.symlink)
-            rc = merge_text(base, buf_span(&head), now, "HEAD", "the task", &merged, b->e);
+        bool text = f->base.stored && !f->base.binary && !f->now.binary && !f->now.symlink && !f->base.symlink &&
+                    !content_is_binary(buf_span(&head));
+        int rc = text ? merge_text(buf_span(&base), buf_span(&head), content, "HEAD", "the task", &merged, b->e) : 0;
         if (rc < 0)
             return err_wrap(b->e, "'%s'", f->path);
         if (rc == 0) {
             outcome(b, f->path, APPLY_CONFLICT, "HEAD and the task have different versions of the same lines");
             return 0;
         }
-        now = buf_span(&merged);
+        content = buf_span(&merged);
         done = APPLY_MERGED;
     }
     outcome(b, f->path, done, "");
     if (f->kind == CHANGE_RENAMED && drop(b, f->old_path) < 0)
         return -(int)b->e->kind;
     bool keep_mode = f->base.exists && !f->base.symlink && !f->now.symlink && (f->base.mode & 0100) == (f->now.mode & 0100);
-    return put(b, f->path, now, &f->now, keep_mode ? head_mode : 0);
+    return put(b, f->path, content, &f->now, keep_mode ? head_mode : 0);
 }
 
 static void add_line(struct buf *out, const char *text)
@@ -284,8 +336,10 @@ int apply_branch(const struct apply_options *opt, struct arena *a, struct apply_
     if (become_owner(opt->change->workspace, &id, e) < 0)
         return -(int)e->kind;
     int found = gitrepo_open(opt->change->workspace, &repo, e);
-    if (found < 0)
+    if (found < 0) {
+        err_hint(e, "libgit2 cannot read this repository (SHA-256 repositories are such): apply to the working tree instead");
         return found;
+    }
     if (!found) {
         err_set(e, ERR_INPUT, "cannot make a branch: '%s' is not in a git repository", opt->change->workspace);
         err_hint(e, "apply to the working tree instead");
@@ -300,6 +354,11 @@ int apply_branch(const struct apply_options *opt, struct arena *a, struct apply_
     if (repo->g->git_reference_lookup(&ref, repo->repo, refname) == 0) {
         repo->g->git_reference_free(ref);
         return err_set(e, ERR_EXISTS, "the branch '%s' exists already", opt->branch);
+    }
+    if (gitrepo_is_current(repo, refname)) { /* without a commit so far: its index would seem to delete everything */
+        err_set(e, ERR_EXISTS, "'%s' is the branch that you are on, although it has no commit yet", opt->branch);
+        err_hint(e, "name another one, or apply to the working tree");
+        return -ERR_EXISTS;
     }
     struct brancher b = { .opt = opt, .g = repo->g, .repo = repo, .a = a, .r = r, .e = e };
     *r = (struct apply_result){ .files = arena_array(a, opt->change->nfiles + 1, sizeof *r->files) };

@@ -271,12 +271,13 @@ static bool base_moved(struct reader *r, const struct stat *base, int upper, con
 /* The user moved on: what HEAD has is an older version that both sides come from, so the merge at apply decides. */
 static int base_from_head(struct reader *r, struct change_file *f)
 {
-    AUTO(buf) struct buf old = BUF_INIT(CHANGE_DIFF_BYTES);
+    AUTO(buf) struct buf blob = BUF_INIT(CHANGE_DIFF_BYTES), old = BUF_INIT(CHANGE_DIFF_BYTES);
     struct err ignored = ERR_INIT;
     unsigned git_mode = 0;
     f->base_moved = true;
-    if (f->base.binary || f->base.symlink || !repo_of(r) ||
-        gitrepo_head_blob(r->repo, f->path, &old, &git_mode, &ignored) != 1)
+    if (f->base.binary || f->base.symlink || !repo_of(r) || gitrepo_filter(r->repo, f->path) ||
+        gitrepo_head_blob(r->repo, f->path, &blob, &git_mode, &ignored) != 1 ||
+        gitrepo_filtered(r->repo, f->path, GITREPO_CHECKED_OUT, buf_span(&blob), &old, &ignored) < 0)
         return 0;
     struct hash_hex hash = hash_bytes(buf_str(&old), old.n);
     if (strcmp(hash.s, f->base.hash.s) == 0 || content_is_binary(buf_span(&old)))

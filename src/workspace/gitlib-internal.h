@@ -28,6 +28,9 @@
     X(git_index_new) X(git_index_free) X(git_index_read_tree) X(git_index_add) X(git_index_remove)       \
     X(git_index_write_tree_to) X(git_index_find_prefix) X(git_index_get_bypath)                          \
     X(git_reference_create) X(git_reference_lookup) X(git_reference_is_valid_name)                       \
+    X(git_reference_symbolic_target)                                                                     \
+    X(git_filter_list_load) X(git_filter_list_apply_to_buffer) X(git_filter_list_free) X(git_buf_dispose) \
+    X(git_attr_get) X(git_attr_value)                                                                    \
     X(git_signature_default) X(git_signature_free) X(git_oid_tostr)
 
 LAZY_DEFINE(git, GIT_API)
@@ -56,5 +59,13 @@ static inline void gitrepo_auto(struct gitrepo **r)
 bool gitrepo_tracked(struct gitrepo *r, const char *path, bool is_dir);
 /* The file's content in HEAD's tree: 1 (appended to out), 0 absent. */
 int gitrepo_head_blob(struct gitrepo *r, const char *path, struct buf *out, unsigned *mode, struct err *e) WARN_UNUSED;
+
+enum gitrepo_form { GITREPO_STORED = GIT_FILTER_TO_ODB, GITREPO_CHECKED_OUT = GIT_FILTER_TO_WORKTREE };
+/* The content in the other form, appended to out: ends of lines and $Id$, by libgit2's own filters. */
+int gitrepo_filtered(struct gitrepo *r, const char *path, enum gitrepo_form to, struct span data, struct buf *out, struct err *e) WARN_UNUSED;
+/* The filter that attributes name for a path: a program, which git would run and we do not. NULL: none. */
+const char *gitrepo_filter(struct gitrepo *r, const char *path);
+/* HEAD names this reference, whether or not there is a commit on it yet. */
+bool gitrepo_is_current(struct gitrepo *r, const char *refname);
 
 #endif

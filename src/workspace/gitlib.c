@@ -141,3 +141,51 @@ int gitrepo_head_blob(struct gitrepo *r, const char *path, struct buf *out, unsi
     g->git_blob_free(blob);
     return buf_check(out, e) < 0 ? err_wrap(e, "cannot read '%s' in HEAD", path) : 1;
 }
+
+int gitrepo_filtered(struct gitrepo *r, const char *path, enum gitrepo_form to, struct span data, struct buf *out, struct err *e)
+{
+    const struct git_api *g = r->g;
+    git_filter_list *filters = NULL;
+    git_buf filtered = { 0 };
+    AUTO(ptr) char *full = NULL;
+    if (asprintf(&full, "%s%s", r->prefix, path) < 0) {
+        full = NULL;
+        return err_set(e, ERR_NOMEM, "cannot convert the ends of lines of '%s': out of memory", path);
+    }
+    int rc = g->git_filter_list_load(&filters, r->repo, NULL, full, (git_filter_mode_t)to, GIT_FILTER_ALLOW_UNSAFE);
+    if (rc == 0 && filters)
+        rc = g->git_filter_list_apply_to_buffer(&filtered, filters, data.p, data.n);
+    if (rc < 0)
+        gitlib_fail(g, e, "cannot convert the ends of lines of '%s'", path);
+    else if (filters)
+        (void)buf_add(out, filtered.ptr, filtered.size);
+    else
+        (void)buf_add_span(out, data);
+    g->git_buf_dispose(&filtered);
+    g->git_filter_list_free(filters);
+    return rc < 0 ? -(int)e->kind : buf_check(out, e);
+}
+
+const char *gitrepo_filter(struct gitrepo *r, const char *path)
+{
+    const char *value = NULL;
+    AUTO(ptr) char *full = NULL;
+    if (asprintf(&full, "%s%s", r->prefix, path) < 0) {
+        full = NULL;
+        return "(unknown)";
+    }
+    if (r->g->git_attr_get(&value, r->repo, 0, full, "filter") < 0)
+        return "(unknown)";
+    return r->g->git_attr_value(value) == GIT_ATTR_VALUE_STRING ? value : NULL;
+}
+
+bool gitrepo_is_current(struct gitrepo *r, const char *refname)
+{
+    git_reference *head = NULL;
+    if (r->g->git_reference_lookup(&head, r->repo, "HEAD") < 0)
+        return false;
+    const char *target = r->g->git_reference_symbolic_target(head);
+    bool same = target && strcmp(target, refname) == 0;
+    r->g->git_reference_free(head);
+    return same;
+}

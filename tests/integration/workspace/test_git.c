@@ -147,6 +147,141 @@ static void a_workspace_below_the_repository__commits_with_its_prefix(void **sta
     world_finish(&w);
 }
 
+/* Applied to a branch named after the place; returns what apply_change does. */
+static int to_branch(struct world *w, const char *branch, struct apply_result *r, struct arena *a)
+{
+    static const char *all[] = { "*" };
+    AUTO(change) struct change *c = world_change(w);
+    struct apply_options opt = { .state_dir = w->state, .change = c, .approved = c->hash.s, .guard_ok = { all, 1 },
+                                 .mode = APPLY_BRANCH, .branch = branch };
+    return apply_change(&opt, a, r, &w->e);
+}
+
+static void ends_of_lines__are_stored_as_git_stores_them(void **state)
+{
+    static const char *const setups[] = { "git config core.autocrlf true",
+                                          "git config core.autocrlf false; echo '* text=auto eol=crlf' > .gitattributes" };
+    (void)state;
+    need_git();
+    for (size_t i = 0; i < COUNT_OF(setups); i++) {
+        struct world w;
+        struct apply_result r;
+        AUTO(arena) struct arena a = ARENA_INIT(1 << 24);
+        world_init(&w);
+        host_ok(w.ws, "git init -q -b main; git config user.name n; git config user.email n@x");
+        host_ok(w.ws, setups[i]);
+        host_ok(w.ws, "seq 1 30 | sed 's/$/\\r/' > t; cp t gone; cp t old; git add -A 2>&1; git commit -qm base;"
+                      "git ls-files --eol t | grep -q i/lf.*w/crlf");
+        world_layer(&w);
+        host_ok(w.upper, "(seq 1 29; echo thirty) | sed 's/$/\\r/' > t; printf 'n\\r\\n' > fresh; seq 1 30 | sed 's/$/\\r/' > new");
+        whiteout(w.upper, "gone");
+        whiteout(w.upper, "old");
+        assert_ok(to_branch(&w, "b", &r, &a), &w.e);
+        host_ok(w.ws, "! git show b:t | grep -q \"$(printf '\\r')\"; test \"$(git show b:t | sed -n '1p;30p' | tr '\\n' ' ')\" = '1 thirty ';"
+                      "test \"$(git show b:fresh | od -An -c | tr -d ' ')\" = 'n\\n';"
+                      "git diff --name-status --no-renames main b | tr '\\t\\n' '  ' | grep -qx 'A fresh D gone A new D old M t '");
+        /* an edit of the user's in another place: HEAD's version, as it is checked out, is what both come from */
+        usleep(12000);
+        host_ok(w.ws, "sed -i 's/^1\\r$/one\\r/' t");
+        {
+            AUTO(change) struct change *c = world_change(&w);
+            assert_false(change_find(c, "t")->base_moved);
+            struct apply_options opt = { .state_dir = w.state, .change = c, .approved = c->hash.s };
+            assert_ok(apply_change(&opt, &a, &r, &w.e), &w.e);
+        }
+        host_ok(w.ws, "test \"$(sed -n '1p;30p' t | tr '\\r\\n' '.,')\" = 'one.,thirty.,'");
+        world_finish(&w);
+    }
+}
+
+static void what_another_repository_or_a_filter_owns__is_not_committed(void **state)
+{
+    static const struct {
+        const char *path, *why;
+    } cases[] = { { "sub/new", "repository of its own" },
+                  { "nested/deep/new", "repository of its own" },
+                  { "big.bin", "filter 'lfs'" },
+                  { "fresh.bin", "filter 'lfs'" } };
+    (void)state;
+    need_git();
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct world w;
+        struct apply_result r;
+        AUTO(arena) struct arena a = ARENA_INIT(1 << 24);
+        fill(&w);
+        host_ok(w.dir, "git init -q other; cd other; echo x > x; git add x; git commit -qm x");
+        host_ok(w.ws, "git rm -rqf sub; git -c protocol.file.allow=always submodule --quiet add ../other sub;"
+                      "echo '*.bin filter=lfs -text' > .gitattributes; git config filter.lfs.clean 'touch ../ran; cat';"
+                      "echo data > big.bin; git add -A; git commit -qm sub; git init -q nested; mkdir nested/deep; rm -f ../ran;"
+                      "git rev-parse main > ../head");
+        world_layer(&w);
+        put(w.upper, cases[i].path, "written inside\n");
+        put(w.upper, "mod", "as well\n");
+        assert_int_equal(to_branch(&w, "b", &r, &a), -ERR_CONFLICT);
+        assert_contains(w.e.text, cases[i].why);
+        host_ok(w.ws, "! git rev-parse -q --verify b; git rev-parse main | diff - ../head; test ! -e ../ran");
+        world_finish(&w);
+    }
+}
+
+static void an_edit_committed_meanwhile__is_not_undone_by_the_branch(void **state)
+{
+    (void)state;
+    need_git();
+    struct world w;
+    struct apply_result r;
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 24);
+    fill(&w);
+    world_layer(&w);
+    host_ok(w.upper, "(seq 1 39; echo forty) > mod");
+    usleep(12000);
+    host_ok(w.ws, "sed -i 's/^1$/one/' mod; git commit -qam theirs");
+    assert_int_equal(to_branch(&w, "b", &r, &a), -ERR_CONFLICT);
+    assert_contains(w.e.text, "after the task began");
+    world_finish(&w);
+}
+
+static void a_branch_without_commits__is_not_made_under_the_users_feet(void **state)
+{
+    (void)state;
+    need_git();
+    struct world w;
+    struct apply_result r;
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 24);
+    world_init(&w);
+    host_ok(w.ws, "git init -q -b main; git config user.name n; git config user.email n@x");
+    world_layer(&w);
+    put(w.upper, "a", "1\n");
+    assert_int_equal(to_branch(&w, "main", &r, &a), -ERR_EXISTS);
+    assert_contains(w.e.text, "the branch that you are on");
+    assert_ok(to_branch(&w, "other", &r, &a), &w.e);
+    host_ok(w.ws, "test \"$(git status --porcelain)\" = ''; test \"$(git show other:a)\" = 1");
+    world_finish(&w);
+}
+
+static void a_repository_that_cannot_be_read__is_told_with_a_remedy(void **state)
+{
+    (void)state;
+    need_git();
+    struct world w;
+    struct apply_result r;
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 24);
+    world_init(&w);
+    host_ok(w.ws, "git init -q --object-format=sha256; echo 1 > a; git add a; git commit -qm a");
+    world_layer(&w);
+    put(w.upper, "a", "2\n");
+    if (to_branch(&w, "b", &r, &a) == 0) { /* a libgit2 that can */
+        world_finish(&w);
+        return;
+    }
+    assert_contains(w.e.hint, "working tree");
+    AUTO(change) struct change *c = world_change(&w);
+    struct apply_options opt = { .state_dir = w.state, .change = c, .approved = c->hash.s };
+    assert_ok(apply_change(&opt, &a, &r, &w.e), &w.e);
+    assert_file(w.ws, "a", "2\n");
+    world_finish(&w);
+}
+
 static void what_git_tracks__is_never_left_out_as_ignored(void **state)
 {
     (void)state;
@@ -238,6 +373,11 @@ int main(void)
         cmocka_unit_test(a_branch__has_the_change_and_nothing_else),
         cmocka_unit_test(as_root__files_and_objects_stay_their_owners),
         cmocka_unit_test(a_workspace_below_the_repository__commits_with_its_prefix),
+        cmocka_unit_test(ends_of_lines__are_stored_as_git_stores_them),
+        cmocka_unit_test(what_another_repository_or_a_filter_owns__is_not_committed),
+        cmocka_unit_test(an_edit_committed_meanwhile__is_not_undone_by_the_branch),
+        cmocka_unit_test(a_branch_without_commits__is_not_made_under_the_users_feet),
+        cmocka_unit_test(a_repository_that_cannot_be_read__is_told_with_a_remedy),
         cmocka_unit_test(what_git_tracks__is_never_left_out_as_ignored),
         cmocka_unit_test(a_base_moved_in_git__is_merged_from_head),
         cmocka_unit_test(ignore_rules__decide_as_git_does),
