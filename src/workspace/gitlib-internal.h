@@ -28,6 +28,8 @@
     X(git_index_new) X(git_index_free) X(git_index_read_tree) X(git_index_add) X(git_index_remove)       \
     X(git_index_write_tree_to) X(git_index_find_prefix) X(git_index_get_bypath)                          \
     X(git_reference_create) X(git_reference_lookup) X(git_reference_is_valid_name)                       \
+    X(git_config_open_default) X(git_config_new) X(git_config_add_file_ondisk) X(git_config_free)        \
+    X(git_config_iterator_new) X(git_config_next) X(git_config_iterator_free)                            \
     X(git_reference_symbolic_target)                                                                     \
     X(git_filter_list_load) X(git_filter_list_apply_to_buffer) X(git_filter_list_free) X(git_buf_dispose) \
     X(git_attr_get) X(git_attr_value)                                                                    \

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "workspace/content.h"
+#include "workspace/guard-config.h"
 #include "workspace/ignore.h"
 
 #define GUARD_FILE "guard/guard.txt"
@@ -157,7 +158,8 @@ static bool would_have(const struct change *c, int fd, struct span dir, const ch
 
 static bool is_bare_repository(const struct change *c, int fd, struct span dir)
 {
-    return would_have(c, fd, dir, "HEAD") && (would_have(c, fd, dir, "objects") || would_have(c, fd, dir, "refs"));
+    return would_have(c, fd, dir, "HEAD") &&
+           (would_have(c, fd, dir, "objects") || would_have(c, fd, dir, "refs") || would_have(c, fd, dir, "commondir"));
 }
 
 /* Files that decide what git does in a directory of a repository's shape: HEAD, config, hooks/... */
@@ -245,6 +247,9 @@ static void add(struct change_file *f, unsigned bit, const char *why)
 
 int guard_mark(struct change *c, int workspace_fd, const struct strings *protected_paths, struct err *e)
 {
+    struct config_names names = { .prefix = "" };
+    if (c->nfiles && guard_config_read(c->workspace, &c->arena, &names, e) < 0)
+        return -(int)e->kind;
     for (size_t i = 0; i < c->nfiles; i++) {
         struct change_file *f = &c->files[i];
         const char *why = "";
@@ -255,6 +260,13 @@ int guard_mark(struct change *c, int workspace_fd, const struct strings *protect
             bits = guard_path(f->old_path, &c->arena, &why);
         if (bits)
             add(f, bits, why);
+        const char *key = guard_config_key(&names, f->path);
+        if (!key && f->kind == CHANGE_RENAMED)
+            key = guard_config_key(&names, f->old_path);
+        if (key) {
+            const char *text = arena_printf(&c->arena, "git's configuration names it (%s), and git runs or reads it", key);
+            add(f, GUARD_HOOK, text ? text : "git's configuration names it");
+        }
         if (f->now.exists && makes_repository(c, workspace_fd, f->path))
             add(f, GUARD_REPO, "git would take this directory for a repository and run what its configuration says");
         if (f->now.exists && f->now.symlink) {

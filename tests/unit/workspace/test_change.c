@@ -272,6 +272,10 @@ static void shapes__are_guarded_whatever_their_names(void **state)
     put(w.upper, "innocent/objects/info/x", "");
     put(w.upper, "innocent/refs/heads/main", "x");
     put(w.upper, "other/config", "plain\n");
+    /* one without objects of its own: "commondir" says where they are, and where the configuration is */
+    put(w.upper, "leans/HEAD", "ref: refs/heads/main\n");
+    put(w.upper, "leans/commondir", "../else\n");
+    put(w.upper, "else/objects/x", "");
     put(w.upper, "package.json", "{\"scripts\":{\"test\":\"jest\",\"postinstall\":\"evil\"}}");
     put(w.upper, "web/package.json", "{\"scripts\":{\"test\":\"jest\"}}");
     put_dir(w.upper, "l/m");
@@ -282,12 +286,66 @@ static void shapes__are_guarded_whatever_their_names(void **state)
     assert_true(change_find(c, "innocent/HEAD")->guard & GUARD_REPO);
     assert_true(change_find(c, "innocent/config")->guard & GUARD_REPO);
     assert_int_equal(change_find(c, "other/config")->guard, 0);
+    assert_true(change_find(c, "leans/HEAD")->guard & GUARD_REPO);
+    assert_true(change_find(c, "leans/commondir")->guard & GUARD_REPO);
     assert_true(change_find(c, "package.json")->guard & GUARD_INSTALL);
     assert_int_equal(change_find(c, "web/package.json")->guard, 0);
     assert_int_equal(change_find(c, "l/m/ok")->guard, 0);
     assert_true(change_find(c, "l/m/bad")->guard & GUARD_LINK);
     assert_true(change_find(c, "l/m/git")->guard & GUARD_LINK);
     world_finish(&w);
+}
+
+static void what_gits_configuration_names__is_guarded(void **state)
+{
+    static const char *const named[] = { "tools/hooks/pre-commit", "Tools/Hooks/deep/x", "shared.cfg", "more/other.cfg", "fsmon.sh", "bin/clean",
+                                         "bin/smudge.py", "merge drivers", "bin/text", "here/also", "up" };
+    static const char *const plain[] = { "main", "origin", "tools/other", "shared.cfg.md", "bin/cleaner", "ignored", "README", "x/shared.cfg" };
+    (void)state;
+    for (int inside = 0; inside < 3; inside++) { /* the workspace is the top, lies below it, or is a linked worktree */
+        struct world w;
+        world_init(&w);
+        const char *config = "[core]\n\thooksPath = tools/hooks\n\tfsmonitor = ./fsmon.sh --v2\n\texcludesfile = ignored\n"
+                             "[include]\n\tpath = ../shared.cfg\n[includeIf \"gitdir:/\"]\n\tpath = ../more/other.cfg\n"
+                             "[filter \"x\"]\n\tclean = bin/clean %f\n\tsmudge = python3 bin/smudge.py\n"
+                             "[branch \"main\"]\n\tremote = origin\n\tmerge = main\n[alias]\n\tgo = !f() { ./here/also \\\"$@\\\"; }; f\n"
+                             "[diff \"x\"]\n\ttextconv = bin/text\n[merge \"x\"]\n\tdriver = up/to/driver %A\n";
+        AUTO(ptr) char *top = w.ws;
+        put(w.ws, ".git/HEAD", "ref: refs/heads/main\n");
+        if (inside == 1) {
+            w.ws = in(top, "sub/dir");
+            put_dir(w.ws, ".");
+        } else if (inside == 2) {
+            w.ws = in(w.dir, "linked");
+            AUTO(ptr) char *text = NULL;
+            assert_true(asprintf(&text, "gitdir: %s/.git/worktrees/l\n", top) > 0);
+            put(w.ws, ".git", text);
+            put(top, ".git/worktrees/l/commondir", "../..\n");
+            put(top, ".git/worktrees/l/config.worktree", "[core]\n\thooksPath = tools/hooks\n");
+        } else {
+            w.ws = strdup(top);
+        }
+        put(top, ".git/config", config);
+        world_layer(&w);
+        for (size_t i = 0; i < COUNT_OF(named); i++)
+            put(w.upper, named[i], "x\n");
+        for (size_t i = 0; i < COUNT_OF(plain); i++)
+            put(w.upper, plain[i], "x\n");
+        AUTO(change) struct change *c = world_change(&w);
+        for (size_t i = 0; i < COUNT_OF(named); i++) {
+            /* "merge drivers" is no word of it; and from below the top every name means another file. Included files lie where the main repository is. */
+            bool expect = strcmp(named[i], "merge drivers") != 0 && inside != 1 && (inside == 0 || !strstr(named[i], ".cfg"));
+            const struct change_file *f = change_find(c, named[i]);
+            if (!!(f->guard & GUARD_HOOK) != expect)
+                fail_msg("%s: guard %u with place %d", named[i], f->guard, inside);
+            if (expect)
+                assert_contains(f->guard_why, "git's configuration names it");
+        }
+        for (size_t i = 0; i < COUNT_OF(plain); i++)
+            if (change_find(c, plain[i])->guard)
+                fail_msg("%s is guarded with place %d: %s", plain[i], inside, change_find(c, plain[i])->guard_why);
+        world_finish(&w);
+    }
 }
 
 static void protected_paths__are_guarded_by_policy(void **state)
@@ -442,6 +500,7 @@ int main(void)
         cmocka_unit_test(ignored_output__is_left_out_by_the_workspaces_rules),
         cmocka_unit_test(guarded_files__are_marked),
         cmocka_unit_test(shapes__are_guarded_whatever_their_names),
+        cmocka_unit_test(what_gits_configuration_names__is_guarded),
         cmocka_unit_test(protected_paths__are_guarded_by_policy),
         cmocka_unit_test(a_base_that_the_user_edited__is_noticed),
         cmocka_unit_test(a_saved_change__loads_equal_and_damage_is_noticed),
