@@ -1,5 +1,5 @@
 /*
- * helper - process 1 inside the sandbox. Reading order: wire.h, main.c, setup.c, job.c, file.c, rename.c, watch.c.
+ * helper - process 1 inside the sandbox. Reading order: wire.h, main.c, setup.c, job.c, file.c, rename.c, watch.c, ipc.c.
  *
  * One thread, one poll loop, no heap but a job's buffers. Started by stead in fresh namespaces with full
  * capabilities over them only; keeps the few that mounting an overlay and measuring take (raised for as long as that takes), and
@@ -82,6 +82,11 @@ void drop_capabilities(void);
 void watch_layer(const char *dir, int64_t bytes, int64_t inodes);
 void watch_memory(int64_t bytes);
 void watch_now(int64_t now); /* measure; what runs ends when it takes too much */
+
+/* ipc.c */
+void ipc_bytes(int64_t *shared, int64_t *kernel); /* of detached segments; of semaphores and messages */
+bool ipc_any(void);
+void ipc_remove_all(void);
 
 /* job.c */
 void job_exec(const struct wire *w, const char *payload);

@@ -423,6 +423,8 @@ void jobs_reap(void)
         }
     }
     H.others = H.watch_ms && kill(-1, 0) == 0;
+    if (!jobs_running() && ipc_any() && kill(-1, 0) < 0)
+        ipc_remove_all(); /* nobody is left who could use them, and their memory would count against the next command */
 }
 
 void jobs_tick(int64_t now)
@@ -457,6 +459,7 @@ void jobs_end_all(enum wire_exit why)
             j->ended_by = why;
     }
     (void)kill(-1, SIGKILL); /* daemons take as well as commands */
+    ipc_remove_all();
 }
 
 void job_flush_input(struct job *j)

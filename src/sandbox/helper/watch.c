@@ -22,6 +22,8 @@
 #define TOO_MUCH (INT64_MAX / 4)
 #define PAUSE_MS 100
 #define PAUSE_MEMORY_MS 25 /* it is taken faster than disk */
+#define SOCKET_BYTES 212992 /* net.core.wmem_default */
+#define PIPE_BYTES 65536
 
 struct usage {
     int64_t bytes, inodes;
@@ -33,6 +35,7 @@ static struct {
     int64_t free_bytes; /* of its file system, before anything ran */
     int64_t memory;     /* 0: a cgroup's business */
     int64_t shmem;      /* of the machine but for our own, before anything ran */
+    int64_t available;  /* memory of the machine, likewise */
     bool measured;
 } W;
 
@@ -190,51 +193,92 @@ static int64_t tmpfs_bytes(const char *path)
     return n;
 }
 
-/*
- * Memory of the machine that is in files without a place on disk, but for ours. With less than a twentieth of the machine's
- * left (buffers of sockets and pipes are counted for nobody) it is too much at once.
- */
-static int64_t other_shmem(int64_t files)
+struct machine {
+    int64_t available;
+    int64_t shmem; /* memory in files without a place on disk, but for ours */
+    bool short_of; /* less than a twentieth is left: too much at once */
+};
+
+static struct machine look_at_machine(int64_t our_shmem)
 {
     char info[4096];
-    if (proc_text(AT_FDCWD, "/proc/meminfo", info, sizeof info) <= 0 ||
-        number_after(info, "\nMemAvailable:") < number_after(info, "MemTotal:") / 20)
-        return TOO_MUCH;
-    return number_after(info, "\nShmem:") * 1024 - files;
+    if (proc_text(AT_FDCWD, "/proc/meminfo", info, sizeof info) <= 0)
+        return (struct machine){ .short_of = true };
+    int64_t available = number_after(info, "\nMemAvailable:") * 1024;
+    return (struct machine){ available, number_after(info, "\nShmem:") * 1024 - our_shmem, available < number_after(info, "MemTotal:") * 1024 / 20 };
 }
 
 struct memory {
     int64_t resident, proportional; /* sums over processes: shared pages counted for each, or divided among them */
-    bool exact;
+    int64_t tables;                 /* of pages */
+    int64_t buffers;                /* at most, of their sockets and pipes */
 };
 
-static bool add_memory(int dir, void *ctx)
+static bool add_resident(int dir, void *ctx)
 {
     struct memory *m = ctx;
     char text[1024];
-    if (!m->exact && proc_text(dir, "statm", text, sizeof text) > 0) {
+    if (proc_text(dir, "statm", text, sizeof text) > 0) {
         char *second = strchr(text, ' ');
         m->resident += second ? strtoll(second, NULL, 10) * sysconf(_SC_PAGESIZE) : 0;
     }
-    if (m->exact && proc_text(dir, "smaps_rollup", text, sizeof text) > 0)
+    return false;
+}
+
+static bool add_proportional(int dir, void *ctx)
+{
+    struct memory *m = ctx;
+    char text[1024];
+    if (proc_text(dir, "smaps_rollup", text, sizeof text) > 0)
         m->proportional += number_after(text, "\nPss:") * 1024;
     return false;
 }
 
-/* Counting exactly takes milliseconds for each process: only where the cheap sum, which is never too small, exceeds the limit. */
+/* What the kernel holds for a process and counts for nobody. */
+static bool add_kernels(int dir, void *ctx)
+{
+    struct memory *m = ctx;
+    char text[4096];
+    if (proc_text(dir, "status", text, sizeof text) > 0)
+        m->tables += number_after(text, "\nVmPTE:") * 1024;
+    int fds = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fds < 0 ? NULL : fdopendir(fds);
+    struct dirent *de;
+    while (d && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
+        ssize_t n = readlinkat(fds, de->d_name, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = '\0';
+        m->buffers += !strncmp(text, "socket:", 7) ? SOCKET_BYTES : !strncmp(text, "pipe:", 5) ? PIPE_BYTES : 0;
+    }
+    if (d)
+        (void)closedir(d);
+    else if (fds >= 0)
+        (void)close(fds);
+    return false;
+}
+
+/*
+ * Counting exactly takes milliseconds for each process: only where the cheap sum, which is never too small, exceeds the limit. What the
+ * kernel holds is looked at only when the machine has lost more than the limit: others take memory too, so the loss alone would not do.
+ */
 static bool memory_full(void)
 {
     struct memory m = { 0 };
-    int64_t files = tmpfs_bytes("s") + tmpfs_bytes("t");
-    (void)any_process(add_memory, &m);
-    if (m.resident + files > W.memory) {
-        m.exact = true;
-        (void)any_process(add_memory, &m);
-        if (m.proportional + files > W.memory)
+    int64_t shared, kernel, files = tmpfs_bytes("s") + tmpfs_bytes("t");
+    ipc_bytes(&shared, &kernel);
+    files += shared;
+    struct machine now = look_at_machine(files);
+    (void)any_process(add_resident, &m);
+    if (W.available - now.available > W.memory)
+        (void)any_process(add_kernels, &m);
+    kernel += m.tables;
+    if (now.short_of || kernel > W.memory || m.buffers > W.memory)
+        return true;
+    if (m.resident + files + kernel > W.memory) {
+        (void)any_process(add_proportional, &m);
+        if (m.proportional + files + kernel > W.memory)
             return true;
     }
-    int64_t shmem = other_shmem(files);
-    return shmem == TOO_MUCH || (shmem - W.shmem > W.memory && any_process(holds_hidden, NULL));
+    return now.shmem - W.shmem > W.memory && any_process(holds_hidden, NULL);
 }
 
 void watch_layer(const char *dir, int64_t bytes, int64_t inodes)
@@ -251,7 +295,9 @@ void watch_layer(const char *dir, int64_t bytes, int64_t inodes)
 void watch_memory(int64_t bytes)
 {
     W.memory = bytes;
-    W.shmem = other_shmem(tmpfs_bytes("s") + tmpfs_bytes("t"));
+    struct machine now = look_at_machine(tmpfs_bytes("s") + tmpfs_bytes("t"));
+    W.shmem = now.shmem;
+    W.available = now.available;
     H.watch_ms = 1;
 }
 

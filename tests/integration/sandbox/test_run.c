@@ -358,6 +358,25 @@ static void exceptions__are_named_holes(void **state)
     assert_null(sandbox_hint(P.sb, SPAN("warning: ptrace: Operation not permitted\n")));
 }
 
+static void objects_of_system_v__go_with_the_last_process(void **state)
+{
+    static const char make[] = "perl -e 'defined shmget(7, 4096, 01600) && defined semget(8, 10, 01600) && defined msgget(9, 01600) or die'";
+    static const char count[] = "cat /proc/sysvipc/* | wc -l"; /* three headings */
+    struct sandbox_result r;
+    AUTO(buf) struct buf before = BUF_INIT(4096), after = BUF_INIT(4096);
+    (void)state;
+    assert_ok(run(&(struct sandbox_exec){ .argv = ARGV("sleep", "100"), .background = true }, NULL, &r), &P.e);
+    int64_t job = r.job;
+    assert_int_equal(shell(&P, make, NULL), 0);
+    assert_int_equal(shell(&P, count, &before), 0); /* somebody runs who may want them */
+    assert_string_equal(buf_str(&before), "6\n");
+    assert_ok(sandbox_kill(P.sb, job, &P.e), &P.e);
+    while (sandbox_background(P.sb, job, &r, &P.e) == 0)
+        usleep(1000);
+    assert_int_equal(shell(&P, count, &after), 0);
+    assert_string_equal(buf_str(&after), "3\n");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -367,6 +386,7 @@ int main(void)
         T(exec__feeds_input_of_any_size), T(exec__without_input_reads_end_of_file), T(exec__ignores_input_that_nobody_reads),
         T(exec__caps_output_keeps_head_and_tail_and_spills_the_whole), T(exec__exactly_at_the_cap_is_whole), T(exec__kills_at_the_deadline),
         T(exec__ends_with_what_it_left_in_its_group), T(exec__is_cancelled), T(jobs__run_at_once), T(background__runs_on_and_ends_by_kill),
+        T(objects_of_system_v__go_with_the_last_process),
         T(tty__is_its_own), cmocka_unit_test_setup_teardown(environment__is_an_allow_list, setup_environment, teardown),
         T(arguments__may_be_large), T(forward__hands_connections_out), T(pause__stops_and_resume_continues), T(pause__holds_those_who_continue_each_other), T(exceptions__are_named_holes),
     };
