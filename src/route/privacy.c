@@ -1,7 +1,6 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "route/privacy.h"
 
-#include <math.h>
 #include <pcre2.h>
 #include <stdlib.h>
 
@@ -10,20 +9,20 @@
 #include "base/utf8.h"
 #include "config/yaml.h"
 #include "route/class.h"
+#include "route/secretlike.h"
 
 #define MATCH_STEPS 10000000
+#define VALUE_MOST 200
 #define FINDINGS_MOST 2000 /* more is not a request with secrets in it but a heap of them: blocked */
 
 /* --- data files --- */
-
-enum check { CHECK_NONE, CHECK_RANDOM, CHECK_ENTROPY, CHECK_LUHN, CHECK_IBAN, CHECK_EMAIL };
 
 struct detector {
     char *name, *match;
     char **keys;
     size_t nkeys;
-    int64_t group;
-    enum check check;
+    int64_t group, within;
+    enum secretlike_check check;
 };
 
 struct detector_file {
@@ -38,12 +37,14 @@ struct path_file {
 
 static const cyaml_schema_value_t text_value = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4000) };
 static const cyaml_strval_t check_names[] = { { "none", CHECK_NONE }, { "random", CHECK_RANDOM }, { "entropy", CHECK_ENTROPY },
+                                              { "made-up", CHECK_MADE_UP }, { "token", CHECK_TOKEN }, { "basic", CHECK_BASIC },
                                               { "luhn", CHECK_LUHN }, { "iban", CHECK_IBAN }, { "email", CHECK_EMAIL } };
 static const cyaml_schema_field_t detector_fields[] = {
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct detector, name, 1, 60),
     CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct detector, match, 1, 4000),
     CYAML_FIELD_SEQUENCE_COUNT("keys", CYAML_FLAG_POINTER, struct detector, keys, nkeys, &text_value, 0, 100),
     CYAML_FIELD_INT("group", CYAML_FLAG_OPTIONAL, struct detector, group),
+    CYAML_FIELD_INT("within", CYAML_FLAG_OPTIONAL, struct detector, within),
     CYAML_FIELD_ENUM("check", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct detector, check, check_names, CYAML_ARRAY_LEN(check_names)),
     CYAML_FIELD_END
 };
@@ -158,144 +159,6 @@ const char *privacy_action_name(enum privacy_action a)
     return names[a];
 }
 
-/* --- checks that a pattern cannot do --- */
-
-static double entropy(struct span s)
-{
-    size_t count[256] = { 0 };
-    double h = 0;
-    for (size_t i = 0; i < s.n; i++)
-        count[(unsigned char)s.p[i]]++;
-    for (size_t i = 0; i < 256; i++)
-        if (count[i]) {
-            double f = (double)count[i] / (double)s.n;
-            h -= f * log2(f);
-        }
-    return h;
-}
-
-struct letters {
-    size_t upper, lower, digit, other, changes; /* changes of class from one character to the next */
-};
-
-static struct letters letters_of(struct span s)
-{
-    struct letters l = { 0 };
-    int before = -1;
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        int k = c >= 'A' && c <= 'Z' ? 0 : c >= 'a' && c <= 'z' ? 1 : c >= '0' && c <= '9' ? 2 : 3;
-        *(k == 0 ? &l.upper : k == 1 ? &l.lower : k == 2 ? &l.digit : &l.other) += 1;
-        l.changes += before >= 0 && k != before;
-        before = k;
-    }
-    return l;
-}
-
-/* A value given to a telling name: a secret, or the name of where it comes from? */
-static bool is_assigned_secret(struct span s)
-{
-    static const char *const not_secret[] = { "${", "$(", "{{", "%(", "process.env", "os.environ", "getenv", "env.", "env[", "config.",
-                                              "settings.", "self.", "this.", "args.", "request.", "example", "changeme", "change-me",
-                                              "change_me", "placeholder", "your-", "your_", "xxxx", "****", "....", "redacted", "<", "null",
-                                              "none", "undefined", "true", "false", "string", "required", "optional", "std::", "http://", "https://" };
-    AUTO(ptr) char *low = span_dup(s);
-    if (!low)
-        return true;
-    for (char *p = low; *p; p++)
-        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p;
-    for (size_t i = 0; i < COUNT_OF(not_secret); i++) {
-        /* such a word marks a short value as no secret; a long random one may hold it by chance */
-        if (strstr(low, not_secret[i]) && (s.n < strlen(not_secret[i]) + 10 || strncmp(low, not_secret[i], strlen(not_secret[i])) == 0) &&
-            letters_of(s).digit < 4)
-            return false;
-    }
-    struct letters l = letters_of(s);
-    double h = entropy(s);
-    bool mixed = (l.upper > 0) + (l.lower > 0) + (l.digit > 0) + (l.other > 0) >= 2;
-    if (l.digit == 0 && l.other == 0)
-        return s.n >= 16 && l.upper > 2 && l.lower > 2 && l.changes > s.n / 3; /* letters only: a name, unless they are thrown */
-    if (l.digit == 0 && strspn(low, "abcdefghijklmnopqrstuvwxyz_.-/:>*&") == s.n)
-        return false; /* snake_case, a.member, a path */
-    return mixed && h >= 2.5;
-}
-
-static bool looks_random(struct span s)
-{
-    while (s.n && s.p[s.n - 1] == '=')
-        s.n--;
-    struct letters l = letters_of(s);
-    size_t slashes = 0;
-    for (size_t i = 0; i < s.n; i++)
-        slashes += s.p[i] == '/';
-    if (l.upper < 3 || l.lower < 3 || l.changes * 3 < s.n || (l.digit < 2 && l.changes * 2 < s.n))
-        return false; /* words, hexadecimal hashes, identifiers */
-    if (slashes > 2 && slashes * 6 > s.n)
-        return false; /* a path */
-    double least = s.n < 32 ? 3.7 : s.n < 48 ? 4.0 : 4.3;
-    return entropy(s) >= least;
-}
-
-static bool luhn(struct span s)
-{
-    int sum = 0, n = 0;
-    for (size_t i = s.n; i-- > 0;) {
-        if (s.p[i] < '0' || s.p[i] > '9')
-            continue;
-        int d = s.p[i] - '0';
-        if (n++ % 2)
-            d = d * 2 > 9 ? d * 2 - 9 : d * 2;
-        sum += d;
-    }
-    return n >= 13 && n <= 19 && sum > 0 && sum % 10 == 0;
-}
-
-static bool iban(struct span s)
-{
-    char t[40];
-    size_t n = 0;
-    for (size_t i = 0; i < s.n && n < sizeof t; i++)
-        if (s.p[i] != ' ')
-            t[n++] = s.p[i];
-    if (n < 15 || n > 34)
-        return false;
-    int rest = 0;
-    for (size_t i = 0; i < n; i++) {
-        char c = t[(i + 4) % n];
-        int v = c >= 'A' ? c - 'A' + 10 : c - '0';
-        rest = (rest * (v > 9 ? 100 : 10) + v) % 97;
-    }
-    return rest == 1;
-}
-
-static bool is_persons_email(struct span s)
-{
-    static const char *const robots[] = { "noreply", "no-reply", "donotreply", "git@", "root@", "user@", "users.noreply", "@example.", "@localhost",
-                                          "@test.", "example.com", "example.org", "example.net", ".invalid", ".example", ".test", ".local" };
-    AUTO(ptr) char *low = span_dup(s);
-    if (!low)
-        return true;
-    for (char *p = low; *p; p++)
-        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p;
-    for (size_t i = 0; i < COUNT_OF(robots); i++)
-        if (strstr(low, robots[i]))
-            return false;
-    return true;
-}
-
-static bool passes(enum check c, struct span s)
-{
-    switch (c) {
-    case CHECK_NONE: return true;
-    case CHECK_RANDOM: return is_assigned_secret(s);
-    case CHECK_ENTROPY: return looks_random(s);
-    case CHECK_LUHN: return luhn(s);
-    case CHECK_IBAN: return iban(s);
-    case CHECK_EMAIL: return is_persons_email(s);
-    }
-    return true;
-}
-
 /* --- scanning --- */
 
 struct view { /* the bytes, or the bytes read in another way (escapes undone, ...) and where each came from */
@@ -355,6 +218,33 @@ static bool has_key(struct span text, const struct detector *d)
     return false;
 }
 
+/* A character of a value that somebody wrote down; what is only joined to such (a path, a call) is none. */
+static bool in_value(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("!@#$%^&*_+.~-", c));
+}
+
+/* The pattern found a telling name: is there a value that passes within so many characters, on this line or the next? */
+static void look_behind_name(struct scan *s, const struct view *v, const struct detector *d, size_t at, enum privacy_kind kind)
+{
+    struct span in = v->text;
+    size_t most = at + (size_t)d->within < in.n ? at + (size_t)d->within : in.n;
+    int lines = 0;
+    for (size_t i = at; i < most && lines < 2;) {
+        size_t from = i;
+        while (i < in.n && i - from < VALUE_MOST && in_value(in.p[i]))
+            i++;
+        struct span value = span_sub(in, from, i - from);
+        while (value.n && strchr(".-", value.p[value.n - 1])) /* a sentence's end */
+            value.n--;
+        bool alone = (from == 0 || in.p[from - 1] != '/') && (i >= in.n || !strchr("(/[", in.p[i]));
+        if (from > at && alone && value.n && secretlike(d->check, value) && !is_allowed(s->p, value))
+            add_finding(s, kind, d->name, offset(v, from), offset(v, from + value.n));
+        lines += i == from && in.p[i] == '\n';
+        i += i == from;
+    }
+}
+
 static void run_detector(struct scan *s, const struct view *v, const struct detector *d, const pcre2_code *code, enum privacy_kind kind)
 {
     size_t at = 0;
@@ -367,12 +257,17 @@ static void run_detector(struct scan *s, const struct view *v, const struct dete
             return;
         }
         const PCRE2_SIZE *o = pcre2_get_ovector_pointer(s->p->match);
+        if (d->within > 0) {
+            look_behind_name(s, v, d, o[1], kind);
+            at = o[1] > at ? o[1] : at + 1;
+            continue;
+        }
         size_t g = d->group > 0 && d->group < rc ? (size_t)d->group : 0;
         size_t from = o[2 * g], to = o[2 * g + 1], end = o[1];
         if (from == PCRE2_UNSET || from >= to)
             from = o[0], to = o[1];
         struct span found = { v->text.p + from, to - from };
-        bool is = passes(d->check, found) && !is_allowed(s->p, found);
+        bool is = secretlike(d->check, found) && !is_allowed(s->p, found);
         if (is)
             add_finding(s, kind, d->name, offset(v, from), offset(v, to));
         /* a match that was no finding may hide one that begins inside it */
@@ -412,6 +307,11 @@ static void scan_view(struct scan *s, const struct view *v)
     find_paths(s, v);
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
 /* JSON's escapes undone once; each output byte remembers where it came from. */
 static bool unescape(struct span in, char **text, uint32_t **at, size_t *n)
 {
@@ -431,6 +331,9 @@ static bool unescape(struct span in, char **text, uint32_t **at, size_t *n)
             if (k) {
                 utf[0] = values[k - names];
                 i++;
+            } else if (in.p[i] == 'x' && in.n - i >= 3 && hex_digit(in.p[i + 1]) >= 0 && hex_digit(in.p[i + 2]) >= 0) {
+                utf[0] = (char)(hex_digit(in.p[i + 1]) * 16 + hex_digit(in.p[i + 2]));
+                i += 3;
             } else if (in.p[i] == 'u' && in.n - i >= 5) {
                 uint32_t c = 0;
                 bool hex = true;
@@ -497,9 +400,17 @@ static size_t read_colour(struct span in, size_t i, char *stands, bool *keep)
     return i + n < in.n ? n + 1 : n;
 }
 
-static int hex_digit(char c)
+/* Characters that nobody sees: zero width, soft hyphen, byte order mark. */
+static size_t read_invisible(struct span in, size_t i, char *stands, bool *keep)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    static const char *const rows[] = { "\xe2\x80\x8b", "\xe2\x80\x8c", "\xe2\x80\x8d", "\xe2\x81\xa0", "\xef\xbb\xbf", "\xc2\xad" };
+    *stands = in.p[i];
+    for (size_t k = 0; (unsigned char)in.p[i] >= 0xc2 && k < COUNT_OF(rows); k++)
+        if (span_starts(span_sub(in, i, in.n), rows[k])) {
+            *keep = false;
+            return strlen(rows[k]);
+        }
+    return 1;
 }
 
 static size_t read_percent(struct span in, size_t i, char *stands, bool *keep)
@@ -512,10 +423,40 @@ static size_t read_percent(struct span in, size_t i, char *stands, bool *keep)
     return 3;
 }
 
-/* "a" + "b", "a" "b" on two lines, a backslash at a line's end: one string in most languages. */
+/* base64 as it is and as in URLs */
+static int sixty_four(char c)
+{
+    return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '+' || c == '-'                                                                      ? 62
+           : c == '/' || c == '_'                                                                      ? 63
+                                                                                                       : -1;
+}
+
+#define WRAPPED_LEAST 16
+
+/* The end of a line that a terminal or a mail program broke in the middle of a word as long as keys are. */
+static size_t wrap_at(struct span in, size_t i)
+{
+    size_t n = in.p[i] == '\r' && i + 1 < in.n ? 2 : 1;
+    if (in.p[i + n - 1] != '\n' || i < WRAPPED_LEAST)
+        return 0;
+    for (size_t k = i - WRAPPED_LEAST; k < i; k++)
+        if (sixty_four(in.p[k]) < 0)
+            return 0;
+    while (i + n < in.n && n < 12 && strchr(" \t+>|", in.p[i + n]) && in.p[i + n])
+        n++;
+    return i + n < in.n && sixty_four(in.p[i + n]) >= 0 ? n : 0;
+}
+
+/* "a" + "b", "a" "b" on two lines, a backslash at a line's end: one string in most languages; and a word over two lines. */
 static size_t read_joint(struct span in, size_t i, char *stands, bool *keep)
 {
-    size_t n = 1;
+    size_t n = in.p[i] == '\n' || in.p[i] == '\r' ? wrap_at(in, i) : 0;
+    if (n) {
+        *keep = false;
+        return n;
+    }
+    n = 1;
     char quote = in.p[i];
     bool plus = false;
     *stands = quote;
@@ -527,8 +468,8 @@ static size_t read_joint(struct span in, size_t i, char *stands, bool *keep)
     }
     if (quote != '"' && quote != '\'' && quote != '`')
         return 1;
-    while (i + n < in.n && n < 80 && strchr(" \t\r\n+.\\", in.p[i + n]) && in.p[i + n]) {
-        plus |= in.p[i + n] == '+' || in.p[i + n] == '.' || in.p[i + n] == '\n';
+    while (i + n < in.n && n < 80 && strchr(" \t\r\n+.&|~\\", in.p[i + n]) && in.p[i + n]) {
+        plus |= strchr("+.&|~\n", in.p[i + n]) != NULL;
         n++;
     }
     if (!plus || i + n >= in.n || in.p[i + n] != quote)
@@ -584,14 +525,6 @@ static int rewrite(const struct view *in, reader_fn reader, struct own_view *out
 #define PEEK 48         /* decoded bytes that decide whether it is text */
 #define DECODED_MOST 20000 /* more encoded texts in one request are not looked at one by one: it is blocked */
 
-static int sixty_four(char c)
-{
-    return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52
-           : c == '+' || c == '-'                                                                      ? 62
-           : c == '/' || c == '_'                                                                      ? 63
-                                                                                                       : -1;
-}
-
 static size_t decode_64(struct span in, char *out, size_t most)
 {
     uint32_t bits = 0;
@@ -622,8 +555,14 @@ static size_t decode_hex(struct span in, char *out, size_t most)
 static bool is_text(const char *p, size_t n)
 {
     size_t good = 0;
-    for (size_t i = 0; i < n; i++)
-        good += (p[i] >= 0x20 && p[i] < 0x7f) || p[i] == '\n' || p[i] == '\t' || p[i] == '\r';
+    for (size_t i = 0; i < n;) {
+        uint32_t c = 0;
+        int len = utf8_decode((struct span){ p + i, n - i }, &c);
+        size_t took = len > 0 ? (size_t)len : 1;
+        if (len > 0 && (c >= 0x20 || c == '\n' || c == '\t' || c == '\r') && c != 0x7f)
+            good += took;
+        i += took;
+    }
     return n >= ENCODED_LEAST * 6 / 10 && good * 20 >= n * 19;
 }
 
@@ -698,7 +637,7 @@ static void scan_rewritten(struct scan *s, const struct view *v, int depth)
     static const struct {
         reader_fn reader;
         char sign; /* without it there is nothing to do */
-    } steps[] = { { read_colour, '\x1b' }, { read_percent, '%' }, { read_entity, '&' }, { read_joint, '\0' } };
+    } steps[] = { { read_colour, '\x1b' }, { read_invisible, '\0' }, { read_percent, '%' }, { read_entity, '&' }, { read_joint, '\0' } };
     struct own_view made[COUNT_OF(steps)] = { { 0 } };
     struct view now = *v;
     for (size_t i = 0; i < COUNT_OF(steps) && !s->failed; i++) {

@@ -14,7 +14,8 @@
  * Looked for: secrets (known forms, assignments to telling names, text that looks random), personal data, marks that a
  * file carries, and content of paths that must not leave. Each kind is blocked, redacted or asked about, as
  * configuration says. The bytes are read as they are and in the other ways in which a reader would understand them: JSON's
- * escapes undone (twice), percent signs undone, without colours, strings put together ("a" + "b"), base64 and hexadecimal decoded;
+ * escapes undone (twice), percent signs undone, without colours and characters that nobody sees, strings put together ("a" + "b") and
+ * words that a line's end broke, base64 and hexadecimal decoded;
  * so that a key inside a serialised prompt is seen as in a file. What redaction leaves is looked at again; what cannot be checked is blocked.
  * Check again for every fallback target: the budget and the endpoint differ, and so may the bytes.
  *

@@ -1,5 +1,6 @@
 /*
- * 10,000 requests, each with secrets planted where a developer's secrets stand: configuration, code, tool output, diffs, URLs;
+ * 10,000 requests, each with secrets planted where a developer's secrets stand: configuration, code, tool output, diffs, URLs, and
+ * the keys of some 150 services by the forms that they document (vendor-secrets.tsv);
  * plain, serialised as JSON, and serialised twice, in percent signs, base64, hexadecimal, colours, HTML, and put together from two
  * strings. None may be in what the guard lets pass. SEED=n repeats a run.
  */
@@ -14,6 +15,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/path.h"
 
 #define ROUTES 10000
 
@@ -66,6 +68,83 @@ static const char *pick(const char *const *list, size_t n)
 }
 #define PICK(list) pick(list, COUNT_OF(list))
 
+/* --- the forms of vendor-secrets.tsv --- */
+
+static struct buf forms = { 0 };
+static struct span form_rows[400];
+static size_t nforms;
+
+static int read_forms(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    buf_init(&forms, 1 << 20);
+    if (file_read(FORMS_FILE, 1 << 20, &forms, &e) < 0) {
+        print_error("%s\n", e.text);
+        return -1;
+    }
+    struct span rest = buf_span(&forms), line;
+    while (span_line(&rest, &line) && nforms < COUNT_OF(form_rows))
+        if (line.n && line.p[0] != '#')
+            form_rows[nforms++] = line;
+    return nforms > 100 ? 0 : -1;
+}
+
+static int drop_forms(void **state)
+{
+    (void)state;
+    buf_finish(&forms);
+    return 0;
+}
+
+static void uuid(struct buf *b)
+{
+    static const int parts[] = { 8, 4, 4, 4, 12 };
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        if (i)
+            buf_addc(b, '-');
+        chance(b, HEX, (size_t)parts[i]);
+    }
+}
+
+/* <a36> and the like by chance, \n a line's end; all else as it stands. */
+static void write_form(struct span form, struct buf *b)
+{
+    static const char kinds[] = "ahuldLbB";
+    static const char *const alphabets[] = { ALNUM, HEX, UPPER, "abcdefghijklmnopqrstuvwxyz0123456789", "123456789",
+                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", ALNUM "-_", ALNUM "+/" };
+    for (size_t i = 0; i < form.n; i++) {
+        const char *kind = form.p[i] == '<' && i + 2 < form.n ? strchr(kinds, form.p[i + 1]) : NULL;
+        size_t n = 0, k = i + 2;
+        while (kind && k < form.n && form.p[k] >= '0' && form.p[k] <= '9')
+            n = n * 10 + (size_t)(form.p[k++] - '0');
+        if (kind && n && k < form.n && form.p[k] == '>') {
+            chance(b, alphabets[kind - kinds], n);
+            i = k;
+        } else if (span_starts(span_sub(form, i, form.n), "<U>")) {
+            uuid(b);
+            i += 2;
+        } else if (span_starts(span_sub(form, i, form.n), "\\n")) {
+            buf_addc(b, '\n');
+            i++;
+        } else {
+            buf_addc(b, form.p[i]);
+        }
+    }
+}
+
+static void place_vendor(size_t row, struct buf *text, struct buf *secret)
+{
+    struct span rest = form_rows[row], before, body;
+    span_split(&rest, '\t', &before);
+    span_split(&rest, '\t', &body);
+    write_form(body, secret);
+    write_form(before, text);
+    buf_add_span(text, buf_span(secret));
+    write_form(rest, text);
+    buf_addc(text, '\n');
+}
+
 /* A secret that only its place gives away; `text` is what stands around it. */
 static void place(struct buf *text, struct buf *secret)
 {
@@ -73,6 +152,10 @@ static void place(struct buf *text, struct buf *secret)
                                          "AUTH_TOKEN", "private_key", "db.passwd", "signing-key", "Passphrase", "aws_secret_access_key" };
     static const char *const around[][2] = { { " = \"", "\"\n" }, { "=", "\n" }, { ": ", "\n" }, { "': '", "',\n" }, { "\": \"", "\"}\n" },
                                              { " := `", "`\n" }, { "=", "&x=1\n" }, { " => '", "'\n" }, { ": '", "'\n" } };
+    if (roll(3) == 0) {
+        place_vendor(roll((uint32_t)nforms), text, secret);
+        return;
+    }
     if (roll(3)) {
         known_secret(secret);
         static const char *const before[] = { "token ", "", "key=", "curl -H 'X: ", "// ", "+", "  - ", "\"", "export T=" };
@@ -252,8 +335,39 @@ static void guard__lets_no_planted_secret_pass(void **state)
     assert_true(redacted > ROUTES / 10); /* and redaction really happens */
 }
 
+/* Each form by itself, in a message: nothing beside it could give it away. */
+static void guard__knows_the_keys_of_every_vendor(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    struct config_values values = { .guard = { .on_secret = CONFIG_GUARD_BLOCK, .on_personal = CONFIG_GUARD_REDACT } };
+    AUTO(privacy) struct privacy *p = NULL;
+    int leaks = 0;
+    dice = 20261128;
+    if (privacy_create(&values, &p, &e) < 0)
+        fail_msg("%s", e.text);
+    for (size_t i = 0; i < nforms * 4; i++) {
+        AUTO(arena) struct arena a = ARENA_INIT(4 << 20);
+        AUTO(buf) struct buf text = BUF_INIT(1 << 20), body = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20), secret = BUF_INIT(4096);
+        struct privacy_result r;
+        place_vendor(i % nforms, &text, &secret);
+        serialise(&text, i / nforms % 2 ? JSON_ONCE : PLAIN, &body);
+        const struct privacy_input in = { .bytes = buf_span(&body) };
+        if (privacy_check(p, &in, &a, &out, &r, &e) < 0)
+            fail_msg("%s", e.text);
+        if (r.action != PRIVACY_BLOCK) {
+            leaks++;
+            print_message("not seen: %s", buf_str(&text));
+        }
+    }
+    assert_int_equal(leaks, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(guard__lets_no_planted_secret_pass) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(guard__knows_the_keys_of_every_vendor),
+        cmocka_unit_test(guard__lets_no_planted_secret_pass),
+    };
+    return cmocka_run_group_tests(tests, read_forms, drop_forms);
 }
