@@ -154,8 +154,26 @@ bool cleaner_add(struct cleaner *c, struct buf *out, struct span s, unsigned fla
     return !out->failed;
 }
 
+/* A name is shown whole: two that differ must not look alike, so nothing is dropped. */
+static bool quote_add(struct buf *out, struct span s, unsigned flags)
+{
+    struct cleaner c = CLEANER_INIT;
+    while (s.n) {
+        uint32_t ch;
+        int n = utf8_decode(s, &ch);
+        if (n > 0)
+            add_char(&c, out, ch, flags);
+        else
+            buf_addf(out, "\\x%02x", (unsigned)(unsigned char)*s.p);
+        s = span_sub(s, n > 0 ? (size_t)n : 1, s.n);
+    }
+    return !out->failed;
+}
+
 bool clean_add(struct buf *out, struct span s, unsigned flags)
 {
+    if (flags & CLEAN_QUOTE)
+        return quote_add(out, s, flags);
     struct cleaner c = CLEANER_INIT;
     cleaner_add(&c, out, s, flags);
     if (c.npend)

@@ -15,7 +15,8 @@
 enum clean_flags {
     CLEAN_LINE = 0,       /* newlines and tabs become a space: for one-line messages, names */
     CLEAN_TEXT = 1 << 0,  /* keep \n and \t (\r\n becomes \n; a bare \r becomes \n) */
-    CLEAN_QUOTE = 1 << 1, /* for file names: also ' and \ escaped, control shown as \n \t \xNN */
+    CLEAN_QUOTE = 1 << 1, /* for file names: nothing is dropped; ' and \ escaped, control and invalid UTF-8 shown as \n \t \xNN.
+                             Not for the streaming form */
 };
 
 /* Append the cleaned form of `s`. A sequence cut off by the end of `s` is dropped. */

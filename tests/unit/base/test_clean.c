@@ -28,7 +28,9 @@ static const struct {
     { "direction override", "a\xe2\x80\xae" "b", 5, CLEAN_LINE, "a<U+202E>b" },
     { "zero width", "a\xe2\x80\x8b" "b", 5, CLEAN_LINE, "a<U+200B>b" },
     { "tag character", "\xf3\xa0\x81\x81", 4, CLEAN_LINE, "<U+E0041>" },
-    { "file name", "a\n'\\\x1b[31m\x01", 10, CLEAN_QUOTE, "a\\n\\'\\\\\\x01" },
+    { "file name", "a\n'\\\x1b[31m\x01", 10, CLEAN_QUOTE, "a\\n\\'\\\\\\x1b[31m\\x01" },
+    { "a name is whole", "\x1b]0;x\x07" "README\xff\xfe\xe6", 15, CLEAN_QUOTE, "\\x1b]0;x\\x07README\\xff\\xfe\\xe6" },
+    { "C1 in a name", "a\xc2\x9b" "31mb\r\n", 9, CLEAN_QUOTE, "a<U+009B>31mb\\r\\n" },
 };
 
 static void clean_add__makes_text_harmless(void **state)
@@ -49,6 +51,8 @@ static void cleaner_add__gives_the_same_for_any_split(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct cleaner c = CLEANER_INIT;
         struct buf b = BUF_INIT(1000);
+        if (rows[i].flags & CLEAN_QUOTE)
+            continue; /* names come whole */
         for (size_t k = 0; k < rows[i].n; k++)
             cleaner_add(&c, &b, (struct span){ rows[i].in + k, 1 }, rows[i].flags);
         if (strcmp(rows[i].name, "cut UTF-8") == 0)
