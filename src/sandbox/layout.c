@@ -18,6 +18,7 @@
 #include "sandbox/sandbox-internal.h"
 
 #define MIB (1ll << 20)
+#define FIRST_PERSON 1000 /* user numbers below are the system's */
 
 /* System directories: read-only, or the same link as on the host. */
 static const char *const system_dirs[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/snap" };
@@ -68,6 +69,8 @@ static const struct {
 static const char *const env_names[] = {
     "LANG", "LANGUAGE", "TZ", "TERM", "COLORTERM", "NO_COLOR", "CARGO_HOME", "RUSTUP_HOME", "PYENV_ROOT", "NVM_DIR",
     "JAVA_HOME", "GOROOT", "CI", "SOURCE_DATE_EPOCH", "MAKEFLAGS",
+    "LC_ADDRESS", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_IDENTIFICATION", "LC_MEASUREMENT", "LC_MESSAGES", "LC_MONETARY", "LC_NAME",
+    "LC_NUMERIC", "LC_PAPER", "LC_TELEPHONE", "LC_TIME", /* and no other: servers let any LC_* in, and some keep tokens in them */
 };
 
 void layout_finish(struct layout *p)
@@ -210,6 +213,12 @@ static bool map_covers(const char *path, int64_t first, int64_t count, int64_t *
 static int root_maps(bool *mapped, struct err *e)
 {
     int64_t uid = 0, gid = 0;
+    if (access("/proc/self/uid_map", R_OK) < 0) {
+        err_sys(e, "cannot read /proc/self/uid_map");
+        err_hint(e, "mount /proc: mount -t proc proc /proc");
+        e->kind = ERR_DENIED;
+        return -ERR_DENIED;
+    }
     bool uids = map_covers("/proc/self/uid_map", IDENTITY_BASE, IDENTITY_COUNT, &uid);
     bool gids = map_covers("/proc/self/gid_map", IDENTITY_BASE, IDENTITY_COUNT, &gid);
     *mapped = uids && gids;
@@ -218,6 +227,18 @@ static int root_maps(bool *mapped, struct err *e)
     err_set(e, ERR_DENIED, "as root of this container, the sandbox would act as root of the machine: there is no other identity to map to");
     err_hint(e, "run stead as an ordinary user of the container, or give it the identities from %u on", IDENTITY_BASE);
     return -ERR_DENIED;
+}
+
+/* Name and home directory by account; false: the number has none here. */
+static bool account(uid_t uid, char name[64], char home[256])
+{
+    struct passwd pw, *found = NULL;
+    char space[4096];
+    if (getpwuid_r(uid, &pw, space, sizeof space, &found) != 0 || !found)
+        return false;
+    (void)snprintf(name, 64, "%s", found->pw_name);
+    (void)snprintf(home, 256, "%s", found->pw_dir);
+    return true;
 }
 
 int identity_of(const char *workspace, struct identity *out, struct err *e)
@@ -246,15 +267,18 @@ int identity_of(const char *workspace, struct identity *out, struct err *e)
         out->uid = IDENTITY_BASE + out->inside_uid;
         out->gid = IDENTITY_BASE + out->inside_gid;
     }
-    struct passwd pw, *found = NULL;
-    char space[4096];
-    if (out->disk_uid) /* whose number it is on this machine; root's has no name inside */
-        (void)getpwuid_r(out->disk_uid, &pw, space, sizeof space, &found);
+    char ours[64];
+    (void)account(geteuid(), ours, out->account[0]);
+    /* whose number it is on this machine; root's has no name inside */
+    bool known = out->disk_uid && account(out->disk_uid, out->name, out->account[1]);
     const char *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     if (!home || home[0] != '/' || !home[1])
-        home = found ? found->pw_dir : "/home/user";
-    (void)snprintf(out->name, sizeof out->name, "%s", found ? found->pw_name : "user");
+        home = known ? out->account[1] : "/home/user";
     (void)snprintf(out->home, sizeof out->home, "%s", home);
+    if (!known)
+        (void)snprintf(out->name, sizeof out->name, "user");
+    if (out->disk_uid < FIRST_PERSON)
+        out->account[1][0] = '\0'; /* a service's home is what it serves */
     for (const char *s = out->name; *s; s++)
         if (*s == ':' || *s == '\n')
             return err_set(e, ERR_INPUT, "the user name of %u is malformed", (unsigned)out->inside_uid);
@@ -644,19 +668,34 @@ static int refuse_state(const struct sandbox_spec *spec, struct err *e)
     return -ERR_DENIED;
 }
 
+/* Whose home directory the workspace is or holds: $HOME, which can be set to anything, and what the accounts say. */
+static const char *holds_home(const char *workspace, const struct identity *id)
+{
+    const char *homes[] = { id->home, id->account[0], id->account[1] };
+    size_t n = strlen(workspace);
+    for (size_t i = 0; i < COUNT_OF(homes); i++) {
+        AUTO(ptr) char *real = homes[i][0] == '/' ? realpath(homes[i], NULL) : NULL;
+        const char *at[] = { homes[i], real };
+        for (size_t k = 0; k < COUNT_OF(at); k++)
+            if (at[k] && strlen(at[k]) > 1 && strncmp(at[k], workspace, n) == 0 && (!at[k][n] || at[k][n] == '/'))
+                return homes[i];
+    }
+    return NULL;
+}
+
 /* A workspace that is or holds the home directory would carry every credential inside. */
 static int refuse_dangerous(const char *workspace, const struct identity *id, struct err *e)
 {
     static const char *const never[] = { "/", "/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root/.ssh", "/run", "/sbin", "/sys", "/usr", "/var" };
-    size_t n = strlen(workspace);
     for (size_t i = 0; i < COUNT_OF(never); i++)
         if (strcmp(workspace, never[i]) == 0) {
             err_set(e, ERR_DENIED, "'%s' cannot be a workspace", workspace);
             err_hint(e, "start in the directory of a project, or name it with -C");
             return -ERR_DENIED;
         }
-    if (strncmp(id->home, workspace, n) == 0 && (!id->home[n] || id->home[n] == '/')) {
-        err_set(e, ERR_DENIED, "the workspace '%s' holds your home directory: keys and tokens in it would be readable inside", workspace);
+    const char *home = holds_home(workspace, id);
+    if (home) {
+        err_set(e, ERR_DENIED, "the workspace '%s' holds the home directory '%s': keys and tokens in it would be readable inside", workspace, home);
         err_hint(e, "start in the directory of a project, or name it with -C");
         return -ERR_DENIED;
     }
@@ -758,9 +797,6 @@ int layout_environment(const struct sandbox_spec *spec, const struct identity *i
         if (value)
             env_set(a, rows, &n, MAX, arena_printf(a, "%s=%s", env_names[i], value));
     }
-    for (char **s = environ; s && *s; s++)
-        if (strncmp(*s, "LC_", 3) == 0)
-            env_set(a, rows, &n, MAX, arena_strdup(a, *s));
     for (const char *const *s = spec->env_keep; s && *s; s++) {
         const char *value = getenv(*s); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
         if (value)

@@ -26,6 +26,7 @@ struct identity {
     gid_t gid, inside_gid, disk_gid;
     char name[64];
     char home[256];
+    char account[2][256]; /* home directories by account: ours, the workspace owner's; "" where none is a person's */
 };
 int identity_of(const char *workspace, struct identity *out, struct err *e) WARN_UNUSED;
 

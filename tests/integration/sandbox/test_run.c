@@ -252,7 +252,8 @@ static void environment__is_an_allow_list(void **state)
     assert_contains(buf_str(&out), "TMPDIR=/tmp/x\n");
     assert_contains(buf_str(&out), "KEPT=kept\n");
     assert_contains(buf_str(&out), "GIVEN=given\n");
-    assert_null(strstr(buf_str(&out), "SECRET"));
+    assert_null(strstr(buf_str(&out), "SECRET")); /* nor LC_SECRET */
+    assert_contains(buf_str(&out), "LC_TIME=C\n");
     assert_null(strstr(buf_str(&out), "TMPDIR=/tmp\n"));
 }
 
@@ -260,6 +261,7 @@ static int setup_environment(void **state)
 {
     (void)state;
     assert_int_equal(setenv("SECRET", "hidden", 1) | setenv("KEPT", "kept", 1), 0);
+    assert_int_equal(setenv("LC_SECRET", "hidden", 1) | setenv("LC_TIME", "C", 1), 0);
     place_make(&P);
     P.spec.env = ARGV("GIVEN=given");
     P.spec.env_keep = ARGV("KEPT", "NOT_SET_AT_ALL");
