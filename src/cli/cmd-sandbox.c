@@ -325,21 +325,46 @@ static int code_of(const struct err *e, bool started)
     return e->kind == ERR_NOT_FOUND ? 127 : e->kind == ERR_DENIED ? 126 : NOT_RUN;
 }
 
-static int run_in(struct cli *cli, struct sandbox_spec *spec, struct layer *layer, const char *state, struct err *e)
+/* The workspace's file system cannot carry an overlay: over a copy of it, then, said once. `e` says why, and stays where that does not help. */
+static int start_on_copy(struct cli *cli, struct sandbox_spec *spec, struct layer **layer, const char *state, struct loop *loop, struct sandbox **sb,
+                         struct err *e)
+{
+    struct err why = *e;
+    if (spec->backend && strcmp(spec->backend, "native") != 0)
+        return -(int)e->kind;
+    struct layer_options opt = { .kind = LAYER_AUTO };
+    if ((!*layer && layer_create(spec->workspace, state, &opt, layer, e) < 0) || layer_copy_base(*layer, e) < 0) {
+        if (e->kind == ERR_UNSUPPORTED)
+            *e = why;
+        return -(int)e->kind;
+    }
+    spec->base = layer_base(*layer);
+    if (!cli_flag(cli, "ro"))
+        layer_overlay(*layer, &spec->overlay);
+    if (!cli->quiet)
+        (void)fprintf(stderr, "stead: %s\n", layer_note(*layer));
+    return sandbox_start(loop, spec, sb, e);
+}
+
+static int run_in(struct cli *cli, struct sandbox_spec *spec, struct layer **own, const char *state, struct err *e)
 {
     AUTO(sandbox) struct sandbox *sb = NULL;
     struct loop *loop = cli_loop(cli, e);
     int status = 0;
     if (!loop)
         return cli_fail(cli, NOT_RUN, e);
-    if (sandbox_start(loop, spec, &sb, e) < 0)
+    int r = sandbox_start(loop, spec, &sb, e);
+    if (r == -ERR_UNSUPPORTED)
+        r = start_on_copy(cli, spec, own, state, loop, &sb, e);
+    if (r < 0)
         return cli_fail(cli, code_of(e, false), e);
+    struct layer *layer = *own;
     if (cli->verbose && sandbox_note(sb)[0])
         (void)fprintf(stderr, "stead: %s", sandbox_note(sb));
     int fd = layer && layer_kind(layer) == LAYER_TMPFS ? sandbox_tmpfs(sb) : -1;
     if (fd >= 0 && layer_adopt(layer, fd, e) < 0)
         return cli_fail(cli, NOT_RUN, e);
-    int r = relay_command(cli, loop, sb, &status, e);
+    r = relay_command(cli, loop, sb, &status, e);
     sandbox_destroy(TAKE(sb)); /* dead before what it wrote is read */
     if (r < 0)
         return cli_fail(cli, code_of(e, true), e);
@@ -383,7 +408,7 @@ static int run_main(struct cli *cli)
         if (layer_note(layer)[0] && !cli->quiet)
             (void)fprintf(stderr, "stead: %s\n", layer_note(layer));
     }
-    int code = run_in(cli, &spec, layer, state, &e);
+    int code = run_in(cli, &spec, &layer, state, &e);
     struct err ignored;
     if (layer && layer_discard(layer, &ignored) < 0 && !cli->quiet)
         (void)fprintf(stderr, "stead: %s\n", ignored.text);

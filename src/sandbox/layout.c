@@ -18,6 +18,7 @@
 #include "sandbox/sandbox-internal.h"
 
 #define MIB (1ll << 20)
+#define OPTION_MARKS ",:\\" /* what a name in overlayfs's options may not hold */
 #define FIRST_PERSON 1000 /* user numbers below are the system's */
 
 /* System directories: read-only, or the same link as on the host. */
@@ -486,13 +487,9 @@ static bool on_tmpfs(const char *path)
 /* The name of a layer as the helper sees it from its private directory. */
 static int layer_name(const char *path, bool work, const char *home, struct buf *out, struct buf *dirs, struct err *e)
 {
-    for (const char *s = path; *s; s++)
-        if (*s == ',' || *s == ':' || *s == '\\')
-            if (!on_tmpfs(path) || s != path + 5)
-                return err_set(e, ERR_UNSUPPORTED, "layer directory '%s' has a comma, colon or backslash in its name", path);
     if (on_tmpfs(path)) {
         const char *name = path[5] ? path + 6 : work ? "w0" : "u0";
-        if (!path_is_safe_relative(name))
+        if (!path_is_safe_relative(name) || strpbrk(name, OPTION_MARKS))
             return err_set(e, ERR_INPUT, "layer name '%s' is not a name on a tmpfs", path);
         buf_addf(out, "t/%s", name);
         if (dirs) {
@@ -504,6 +501,8 @@ static int layer_name(const char *path, bool work, const char *home, struct buf 
     size_t n = home ? strlen(home) : 0;
     if (!n || strncmp(path, home, n) != 0 || path[n] != '/')
         return err_set(e, ERR_UNSUPPORTED, "layer directory '%s' does not lie below '%s'", path, home ? home : "(none)");
+    if (strpbrk(path + n + 1, OPTION_MARKS)) /* of the way to it only the end is an option of the mount */
+        return err_set(e, ERR_UNSUPPORTED, "layer directory '%s' has a comma, colon or backslash in its name", path);
     buf_addf(out, "l/%s", path + n + 1);
     return 0;
 }
@@ -532,6 +531,12 @@ int layout_overlay_options(const struct sandbox_overlay *o, const char *home, st
     if (options->n > 4000) /* one page of mount options */
         return err_set(e, ERR_LIMIT, "too many layers: their names fill more than a page of mount options");
     return buf_check(options, e);
+}
+
+/* The directory behind the lower layer that is named as the workspace. */
+static const char *source_of(const struct sandbox_spec *spec, const char *lower)
+{
+    return spec->base && strcmp(lower, spec->workspace) == 0 ? spec->base : lower;
 }
 
 /* The root of an upper directory becomes the workspace's root inside: its owner and mode count. */
@@ -565,7 +570,7 @@ static int layout_layers(const struct sandbox_spec *spec, const struct identity 
     }
     int r = layout_prepare_upper(o, spec->workspace, id, e);
     if (r >= 0)
-        r = bind_row(p, userns, o->lowers[o->nlowers - 1], WIRE_PRIVATE "/w", WIRE_STEP_RO | WIRE_STEP_FLAT, true, e);
+        r = bind_row(p, userns, source_of(spec, o->lowers[o->nlowers - 1]), WIRE_PRIVATE "/w", WIRE_STEP_RO | WIRE_STEP_FLAT, true, e);
     if (r >= 0 && p->home)
         r = bind_row(p, userns, p->home, WIRE_PRIVATE "/l", WIRE_STEP_FLAT, true, e);
     if (r < 0)
@@ -610,7 +615,7 @@ static int layout_workspace(const struct sandbox_spec *spec, const struct identi
     }
     /* Read-only, and yet an overlay (over an empty directory): a bind mount, however read-only, would let programs
      * connect to sockets and write to named pipes that processes of the host have in the workspace. */
-    int r = bind_row(p, userns, o->nlowers ? o->lowers[0] : spec->workspace, WIRE_PRIVATE "/w", WIRE_STEP_RO | WIRE_STEP_FLAT, true, e);
+    int r = bind_row(p, userns, source_of(spec, o->nlowers ? o->lowers[0] : spec->workspace), WIRE_PRIVATE "/w", WIRE_STEP_RO | WIRE_STEP_FLAT, true, e);
     step(p, (struct row){ .op = WIRE_OP_DIR, .dst = WIRE_PRIVATE "/empty", .a = 0755 });
     step(p, (struct row){ .op = WIRE_OP_OVERLAY, .dst = p->target, .data = "lowerdir=w:empty,userxattr" });
     return r;

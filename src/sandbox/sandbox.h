@@ -84,6 +84,7 @@ struct sandbox_spec {
     const char *workspace; /* absolute host path of a directory */
     const char *state_dir; /* stead's own: refused where the workspace or a mount holds it, since what stead believes lies there; NULL: none */
     struct sandbox_overlay overlay;
+    const char *base; /* a copy that stands for the workspace as a lower layer, where its own file system cannot be one; NULL: none */
     const struct sandbox_mount *mounts; /* further binds, by policy */
     size_t nmounts;
     const char *const *env;      /* NULL-terminated NAME=VALUE added to (or replacing) the allow-list's */

@@ -194,6 +194,22 @@ const struct endpoint *task_endpoint(const struct task *t)
     return t->endpoint;
 }
 
+/* The workspace's file system cannot carry an overlay: a copy of it can. `e` says why, and stays where that does not help either. */
+static int begin_on_copy(struct task *t, struct err *e)
+{
+    struct err why = *e;
+    const char *backend = t->sandbox_spec.backend;
+    if (t->sandbox_spec.base || (backend && strcmp(backend, "native") != 0))
+        return -(int)e->kind;
+    if (layer_copy_base(t->layer, e) < 0) {
+        if (e->kind == ERR_UNSUPPORTED)
+            *e = why;
+        return -(int)e->kind;
+    }
+    t->sandbox_spec.base = layer_base(t->layer);
+    return sandbox_begin(t->spec.loop, &t->sandbox_spec, &t->sandbox, e);
+}
+
 int task_sandbox_begin(struct task *t, const char *reopen, struct err *e)
 {
     struct layer_options opt = { .session = t->session };
@@ -238,7 +254,10 @@ int task_sandbox_begin(struct task *t, const char *reopen, struct err *e)
         if (sandbox_parse_exception(c->allow[i], &t->sandbox_spec.exceptions, e) < 0)
             return err_wrap(e, "sandbox.allow");
     layer_overlay(t->layer, &t->sandbox_spec.overlay);
+    t->sandbox_spec.base = layer_base(t->layer);
     r = sandbox_begin(t->spec.loop, &t->sandbox_spec, &t->sandbox, e);
+    if (r == -ERR_UNSUPPORTED)
+        r = begin_on_copy(t, e);
     return r < 0 ? err_wrap(e, "starting the sandbox") : 0;
 }
 
@@ -247,6 +266,12 @@ int task_sandbox_ready(struct task *t, struct err *e)
     if (t->sandbox_ready)
         return 0;
     int r = sandbox_ready(t->sandbox, e);
+    if (r == -ERR_UNSUPPORTED) {
+        sandbox_destroy(t->sandbox);
+        t->sandbox = NULL;
+        r = begin_on_copy(t, e);
+        r = r < 0 ? r : sandbox_ready(t->sandbox, e);
+    }
     if (r < 0) {
         sandbox_destroy(t->sandbox);
         t->sandbox = NULL;

@@ -147,7 +147,8 @@ struct reader {
     struct ignore *ignore;
     struct gitrepo *repo;
     bool repo_tried;
-    int base;           /* the workspace */
+    int base;           /* the workspace, or the copy that stands for it */
+    bool copied;        /* that: what the task saw is known exactly */
     const int *uppers;
     int64_t began_ns;
     bool scan_only;     /* names, not contents: change_paths */
@@ -255,7 +256,7 @@ static int64_t stat_ns(struct timespec t)
 static bool base_moved(struct reader *r, const struct stat *base, int upper, const char *path)
 {
     int64_t ctime_ns = stat_ns(base->st_ctim);
-    if (ctime_ns <= r->began_ns)
+    if (r->copied || ctime_ns <= r->began_ns)
         return false;
     AUTO(fd) int fd = upper < 0 ? -1
                                 : path_open_beneath(r->uppers[upper], path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY,
@@ -426,7 +427,7 @@ static int take_deleted(struct reader *r, const char *path)
     if (!f)
         return -(int)r->e->kind;
     f->base = base;
-    f->base_moved = stat_ns(st.st_ctim) > r->began_ns;
+    f->base_moved = !r->copied && stat_ns(st.st_ctim) > r->began_ns;
     return 0;
 }
 
@@ -591,7 +592,8 @@ int change_read(struct layer *l, const struct change_options *opt, struct change
     (void)snprintf(c->layer, sizeof c->layer, "%s", layer_id(l));
     AUTO(reader) struct reader r = { .c = c, .opt = opt ? opt : &defaults, .base = -1, .e = e };
     r.began_ns = layer_created_unix_ns(l);
-    r.base = open(c->workspace, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    r.copied = layer_base(l);
+    r.base = open(r.copied ? layer_base(l) : c->workspace, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (r.base < 0)
         return err_sys(e, "cannot open the workspace '%s'", c->workspace);
     if (ignore_create(r.base, c->workspace, &r.ignore, e) < 0 ||

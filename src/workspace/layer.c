@@ -39,6 +39,7 @@ struct layer {
     char session[ID_SIZE];
     char *workspace, *state_dir, *dir; /* dir: STATE/layers/ID */
     char *root;                        /* holds u0, w0, ...: dir, or a directory elsewhere */
+    char *base;                        /* ROOT/base: the copy that stands for the workspace; NULL: none */
     enum layer_kind kind;
     char note[200];
     int64_t created_ns;
@@ -170,6 +171,7 @@ void layer_destroy(struct layer *l)
     free(l->state_dir);
     free(l->dir);
     free(l->root);
+    free(l->base);
     free(l->uppers);
     free(l->steps);
     free(l);
@@ -259,6 +261,8 @@ static int save(const struct layer *l, struct err *e)
                                        "kind", kind_names[l->kind], "root", l->root, "note", l->note, "created_ns",
                                        (json_int_t)l->created_ns, "next", l->next_number);
     json_t *uppers = json_array();
+    if (doc && l->base)
+        (void)json_object_set_new(doc, "base", json_true());
     for (size_t i = 0; i < l->n; i++)
         (void)json_array_append_new(uppers, json_pack("[ii]", l->uppers[i].number, l->uppers[i].step));
     /* paths are bytes: kept as hexadecimal where they are not UTF-8 */
@@ -274,6 +278,7 @@ struct layer_json {
     int kind;
     json_t *workspace, *uppers;
     int64_t created_ns, next, v;
+    bool base;
 };
 
 static const char *const kind_values[] = { "auto", "disk", "tmpfs", "copy", NULL };
@@ -286,6 +291,7 @@ static const struct field layer_fields[] = {
     { "note", FIELD_STRING, FIELD(layer_json, note), 0, 0, 199, "why it is not on disk" },
     { "workspace", FIELD_JSON, FIELD(layer_json, workspace), FIELD_REQUIRED, 0, 0, "path" },
     { "uppers", FIELD_JSON, FIELD(layer_json, uppers), FIELD_REQUIRED, 0, 0, "number and step of each" },
+    { "base", FIELD_BOOL, FIELD(layer_json, base), 0, 0, 0, "a copy stands for the workspace" },
     { "created_ns", FIELD_I64, FIELD(layer_json, created_ns), FIELD_REQUIRED, 0, 0, "wall clock" },
     { "next", FIELD_I64, FIELD(layer_json, next), FIELD_REQUIRED, 0, 100000000, "next upper's number" },
     { 0 },
@@ -390,20 +396,58 @@ static int choose_root(struct layer *l, enum layer_kind wanted, struct err *e)
     return l->root ? 0 : nomem(e, l->id);
 }
 
-static int fill_copy(struct layer *l, struct err *e)
+/* Copy directory `source` to the new directory `name` of `dir`: a descriptor of it. */
+static int copy_into(const char *source, int dir, const char *name, struct err *e)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    if (uid == 0 && sandbox_identity(l->workspace, &uid, &gid, e) < 0)
+    struct stat st;
+    if (uid == 0 && sandbox_identity(source, &uid, &gid, e) < 0)
         return err_code(e);
-    AUTO(fd) int from = open(l->workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (from < 0 || (mkdirat(l->dir_fd, "copy", 0700) < 0 && errno != EEXIST))
-        return err_sys(e, "cannot copy the workspace '%s'", l->workspace);
+    AUTO(fd) int from = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (from < 0 || (mkdirat(dir, name, 0700) < 0 && errno != EEXIST))
+        return err_sys(e, "cannot copy '%s'", source);
+    AUTO(fd) int to = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (to < 0 || fstat(from, &st) < 0 || fchmod(to, st.st_mode & 0777) < 0)
+        return err_sys(e, "cannot copy '%s'", source);
+    return copy_tree(from, to, uid, gid, e) < 0 ? err_code(e) : take_fd(&to);
+}
+
+static int fill_copy(struct layer *l, struct err *e)
+{
     fd_close(&l->copy_fd);
-    l->copy_fd = openat(l->dir_fd, "copy", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (l->copy_fd < 0)
-        return err_sys(e, "cannot copy the workspace '%s'", l->workspace);
-    return copy_tree(from, l->copy_fd, uid, gid, e);
+    l->copy_fd = copy_into(l->workspace, l->dir_fd, "copy", e);
+    return l->copy_fd < 0 ? err_code(e) : 0;
+}
+
+static int name_base(struct layer *l, struct err *e)
+{
+    l->base = path_join(l->root, "base");
+    return l->base ? 0 : nomem(e, l->id);
+}
+
+static int copy_base(struct layer *l, const char *source, struct err *e)
+{
+    if (path_remove_tree(l->root_fd, "base", e) < 0) /* half of one, from a run that was killed */
+        return err_code(e);
+    AUTO(fd) int fd = copy_into(source, l->root_fd, "base", e);
+    return fd < 0 || name_base(l, e) < 0 ? err_code(e) : 0;
+}
+
+int layer_copy_base(struct layer *l, struct err *e)
+{
+    if (l->kind != LAYER_DISK || l->base)
+        return err_set(e, ERR_UNSUPPORTED, "layer '%s' cannot lie on a copy of the workspace: %s", l->id, l->base ? "it does already" : l->note);
+    if (copy_base(l, l->workspace, e) < 0)
+        return err_code(e);
+    size_t n = strlen(l->note);
+    (void)snprintf(l->note + n, sizeof l->note - n, "%sthe workspace was copied: its file system cannot be the lower layer of an overlay", n ? "; " : "");
+    return save(l, e);
+}
+
+const char *layer_base(const struct layer *l)
+{
+    return l->base;
 }
 
 static int open_root(struct layer *l, struct err *e)
@@ -475,6 +519,8 @@ int layer_open(const char *state_dir, const char *id, struct layer **out, struct
     l->next_number = (int)j.next;
     if (!l->root || !l->workspace)
         return err_set(e, ERR_INPUT, "layer '%s' has no readable description", id);
+    if (j.base && name_base(l, e) < 0)
+        return err_code(e);
     for (size_t i = 0; i < json_array_size(j.uppers); i++) {
         const json_t *u = json_array_get(j.uppers, i);
         if (!push(l, (int)json_integer_value(json_array_get(u, 0)), (int)json_integer_value(json_array_get(u, 1))))
@@ -657,7 +703,7 @@ int layer_fork(const char *state_dir, const char *id, int to_step, const char *s
     if (layer_create(from->workspace, state_dir, &opt, &to, e) < 0)
         return err_code(e);
     to->created_ns = from->created_ns; /* the base that it was made on */
-    int r = 0;
+    int r = from->base ? copy_base(to, from->base, e) : 0;
     for (size_t i = 0; i < from->n && r == 0; i++) {
         int step = from->uppers[i].step, number = to->next_number;
         if (step == 0 || step > to_step)

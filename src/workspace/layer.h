@@ -78,9 +78,16 @@ const char *layer_id(const struct layer *l); /* "l..." */
 const char *layer_session(const struct layer *l); /* "" when none */
 const char *layer_workspace(const struct layer *l);
 enum layer_kind layer_kind(const struct layer *l);
-const char *layer_note(const struct layer *l); /* why it is not LAYER_DISK, for people; "" when it is */
+const char *layer_note(const struct layer *l); /* what is not as it usually is, for people; "" when all is */
 int64_t layer_created_unix_ms(const struct layer *l);
 int layer_step(const struct layer *l); /* the last checkpoint's step, 0 before any */
+
+/*
+ * The workspace's file system cannot be a lower layer (sandbox_start: ERR_UNSUPPORTED): copy it (by reflink where possible) beside the
+ * upper directories, once. The overlay then lies on the copy (sandbox_spec.base), and the copy is what changes are compared with.
+ */
+int layer_copy_base(struct layer *l, struct err *e) WARN_UNUSED;
+const char *layer_base(const struct layer *l); /* that copy, or NULL */
 
 /* What to mount. Strings and arrays belong to the layer, until the next checkpoint or undo. */
 void layer_overlay(const struct layer *l, struct sandbox_overlay *out);

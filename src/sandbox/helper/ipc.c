@@ -78,9 +78,9 @@ bool ipc_any(void)
 
 void ipc_remove_all(void)
 {
-    struct shm_info shm;
-    struct msginfo msg;
-    struct seminfo sem;
+    struct shm_info shm = { 0 };
+    struct msginfo msg = { 0 };
+    struct seminfo sem = { 0 };
     struct shmid_ds shm_ds;
     struct msqid_ds msg_ds;
     struct semid_ds sem_ds;

@@ -1,6 +1,9 @@
 /* stead change and stead undo from the command line, on a change that `stead sandbox run --keep` made. */
 #include "host.h"
 
+#include <sched.h>
+#include <sys/mount.h>
+
 #include "base/bind.h"
 
 static const char *stead;
@@ -87,6 +90,44 @@ static void a_change__is_listed_shown_applied_taken_back_and_discarded(void **st
     world_finish(&w);
 }
 
+static void a_workspace_that_cannot_be_a_lower_layer__is_copied_and_said(void **state)
+{
+    (void)state;
+    struct world w;
+    AUTO(buf) struct buf out = BUF_INIT(1 << 20);
+    world_init(&w);
+    /* root's identity-mapped mounts stop at an overlay; in a mount namespace of our own, which goes with us */
+    AUTO(ptr) char *options = NULL;
+    put(w.dir, "low/a", "base\n");
+    put_dir(w.dir, "up");
+    put_dir(w.dir, "work");
+    assert_true(asprintf(&options, "lowerdir=%s/low,upperdir=%s/up,workdir=%s/work", w.dir, w.dir, w.dir) > 0);
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("overlay", w.ws, "overlay", 0, options) < 0) {
+        print_message("no overlay can be mounted here: %s\n", strerror(errno));
+        world_finish(&w);
+        skip();
+    }
+    int code = run(&w, "sandbox run --keep -- sh -c 'cat a; echo more >> a'", &out);
+    if (code == 7 && !strstr(buf_str(&out), "overlay")) {
+        print_message("no sandbox here: %s", buf_str(&out));
+        skip();
+    }
+    if (code != 0 || !strstr(buf_str(&out), "base\n"))
+        fail_msg("exit %d: %s", code, buf_str(&out));
+    expect(&w, "change diff", 0, "+more");
+    expect(&w, "change apply", 0, "applied");
+    assert_file(w.ws, "a", "base\nmore\n");
+    expect(&w, "sandbox run -- sh -c 'cat a; echo x > b'", 0, "more\n");
+    expect(&w, "sandbox run --ro -- sh -c 'cat a; ! touch b'", 0, "more\n");
+    AUTO(ptr) char *layers = in(w.state, "layers");
+    AUTO(ptr) char *list = NULL;
+    assert_true(asprintf(&list, "test -z \"$(ls %s)\"", layers) > 0);
+    host_ok(w.dir, list); /* nothing stays */
+    assert_int_equal(umount2(w.ws, MNT_DETACH), 0);
+    world_finish(&w);
+}
+
 static void undo__takes_a_layer_back(void **state)
 {
     (void)state;
@@ -118,6 +159,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change__is_listed_shown_applied_taken_back_and_discarded),
+        cmocka_unit_test(a_workspace_that_cannot_be_a_lower_layer__is_copied_and_said),
         cmocka_unit_test(undo__takes_a_layer_back),
     };
     if (argc < 2)

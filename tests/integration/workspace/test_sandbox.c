@@ -15,13 +15,16 @@ struct inside {
     struct sandbox *sb;
 };
 
-static void begin(struct inside *in_, enum layer_kind kind)
+static void begin_on(struct inside *in_, enum layer_kind kind, bool copied)
 {
     struct world *w = &in_->w;
     struct layer_options opt = { .kind = kind };
     struct sandbox_spec spec = { .workspace = w->ws };
     usleep(12000);
     assert_ok(layer_create(w->ws, w->state, &opt, &w->layer, &w->e), &w->e);
+    if (copied)
+        assert_ok(layer_copy_base(w->layer, &w->e), &w->e);
+    spec.base = layer_base(w->layer);
     layer_overlay(w->layer, &spec.overlay);
     assert_ok(loop_create(&in_->loop, &w->e), &w->e);
     if (sandbox_start(in_->loop, &spec, &in_->sb, &w->e) < 0) {
@@ -30,6 +33,11 @@ static void begin(struct inside *in_, enum layer_kind kind)
     }
     if (layer_kind(w->layer) == LAYER_TMPFS)
         assert_ok(layer_adopt(w->layer, sandbox_tmpfs(in_->sb), &w->e), &w->e);
+}
+
+static void begin(struct inside *in_, enum layer_kind kind)
+{
+    begin_on(in_, kind, false);
 }
 
 static void end(struct inside *in_)
@@ -212,6 +220,44 @@ static void a_copy__serves_where_overlay_does_not(void **state)
     end(&i);
 }
 
+static void a_copy_of_the_base__carries_the_overlay(void **state)
+{
+    (void)state;
+    struct inside i = { 0 };
+    struct strings files;
+    struct apply_result r;
+    AUTO(arena) struct arena a = ARENA_INIT(1 << 20);
+    world_init(&i.w);
+    struct world *w = &i.w;
+    put(w->ws, "a", "1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    put(w->ws, "b/c", "moved as it is\n");
+    put(w->ws, "gone", "x\n");
+    begin_on(&i, LAYER_DISK, true);
+    assert_contains(layer_note(w->layer), "copied");
+    /* the user edits before the task reads: the task sees the copy, and both edits are merged on it */
+    usleep(12000);
+    put(w->ws, "a", "one\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    sh(&i, "grep -qx 1 a; sed -i s/9/nine/ a; mv b d; rm gone");
+    assert_int_equal(layer_checkpoint(w->layer, i.sb, 1, &a, &files, &w->e), 1);
+    sh(&i, "echo later > later");
+    assert_ok(layer_undo(w->layer, i.sb, 1, &w->e), &w->e);
+    sandbox_destroy(i.sb);
+    i.sb = NULL;
+    AUTO(ptr) char *id = strdup(layer_id(w->layer));
+    layer_destroy(w->layer); /* and taken up again, as a session is */
+    w->layer = NULL;
+    assert_ok(layer_open(w->state, id, &w->layer, &w->e), &w->e);
+    assert_non_null(layer_base(w->layer));
+    AUTO(change) struct change *c = world_change(w);
+    assert_listing(c, "modified a\nrenamed d/c <- b/c 100%\ndeleted gone\n");
+    struct apply_options opt = { .state_dir = w->state, .change = c, .approved = c->hash.s };
+    assert_ok(apply_change(&opt, &a, &r, &w->e), &w->e);
+    assert_file(w->ws, "a", "one\n2\n3\n4\n5\n6\n7\n8\nnine\n");
+    assert_file(w->ws, "d/c", "moved as it is\n");
+    assert_false(exists(w->ws, "gone"));
+    end(&i);
+}
+
 static void a_view__shows_the_layer_and_throws_writes_away(void **state)
 {
     (void)state;
@@ -277,6 +323,7 @@ int main(void)
         cmocka_unit_test(checkpoints__in_memory),
         cmocka_unit_test(two_hundred_levels__are_quick),
         cmocka_unit_test(a_copy__serves_where_overlay_does_not),
+        cmocka_unit_test(a_copy_of_the_base__carries_the_overlay),
         cmocka_unit_test(a_view__shows_the_layer_and_throws_writes_away),
         cmocka_unit_test(a_user_who_edits_meanwhile__loses_nothing),
     };

@@ -64,6 +64,13 @@ static void overlay__names_layers_from_the_private_directory(void **state)
     assert_int_equal(options(&o, "/s/l1", &out, &e), -ERR_UNSUPPORTED);
     o.upper = "tmpfs:../x";
     assert_int_equal(options(&o, "/s/l1", &out, &e), -ERR_INPUT);
+    o.upper = "tmpfs:a,b";
+    assert_int_equal(options(&o, "/s/l1", &out, &e), -ERR_INPUT);
+    /* of the way to the layers nothing is an option: any name will do */
+    const char *odd[] = { "/s:t,a\\te/l1/u0", "/home/ada/app" };
+    o = (struct sandbox_overlay){ .lowers = odd, .nlowers = 2, .upper = "/s:t,a\\te/l1/u2", .work = "/s:t,a\\te/l1/w2" };
+    assert_ok(options(&o, "/s:t,a\\te/l1", &out, &e), &e);
+    assert_string_equal(buf_str(&out), "lowerdir=l/u0:w,upperdir=l/u2,workdir=l/w2,userxattr");
     /* more names than a page of mount options holds */
     const char *many[500];
     for (size_t i = 0; i < COUNT_OF(many); i++)
