@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -9,10 +10,11 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/utf8.h"
+#include "sandbox/sandbox.h"
 #include "verify/verify.h"
 #include "workspace/ignore.h"
 
-#define FORMAT 1 /* of a stored baseline; part of its key */
+#define FORMAT 2 /* of a stored baseline; part of its key */
 #define STORE_BYTES (32u << 20)
 #define DEPTH 60
 
@@ -106,19 +108,58 @@ int baseline_tree_key(const char *workspace, const struct tree_file *files, size
     return r;
 }
 
-struct hash_hex baseline_key(const char *tree_key, const struct gate *g, const char *const *env)
+static void add_time(struct buf *b, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0)
+        buf_addf(b, "%s %lld.%ld\n", path, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+/* What lies in directories that the tree's key leaves out, and decides how a gate ends: installed dependencies. */
+static void add_dependencies(struct buf *b, const char *dir)
+{
+    static const char *const places[] = {
+        "node_modules", "node_modules/.package-lock.json", "node_modules/.modules.yaml", "node_modules/.yarn-state.yml",
+        "vendor", "vendor/bundle", ".venv/lib/python*/site-packages", "venv/lib/python*/site-packages",
+    };
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        AUTO(ptr) char *pattern = path_join(dir, places[i]);
+        glob_t found = { 0 };
+        if (pattern && glob(pattern, 0, NULL, &found) == 0) /* NOLINT(concurrency-mt-unsafe): one thread verifies */
+            for (size_t k = 0; k < found.gl_pathc; k++)
+                add_time(b, found.gl_pathv[k]);
+        globfree(&found);
+    }
+}
+
+struct hash_hex baseline_key(const char *tree_key, const struct gate *g, const char *const *env, const struct sandbox_spec *in)
 {
     AUTO(buf) struct buf b = BUF_INIT(1u << 20);
-    buf_addf(&b, "%d\n%s\n%s\n%s\n%s\n%s\n", FORMAT, tree_key, g->command, g->cwd, g->reader ? g->reader : "", g->report ? g->report : "");
+    buf_addf(&b, "%d %s\n%s\n%s\n%s\n%s\n%s\n", FORMAT, STEAD_VERSION, tree_key, g->command, g->cwd, g->reader ? g->reader : "", g->report ? g->report : "");
     for (size_t i = 0; env && env[i]; i++)
         buf_addf(&b, "%s\n", env[i]);
+    for (size_t i = 0; in->env && in->env[i]; i++)
+        buf_addf(&b, "%s\n", in->env[i]);
+    for (size_t i = 0; in->env_keep && in->env_keep[i]; i++) {
+        const char *value = getenv(in->env_keep[i]); /* NOLINT(concurrency-mt-unsafe): nothing here sets the environment */
+        buf_addf(&b, "%s=%s\n", in->env_keep[i], value ? value : "");
+    }
+    for (size_t i = 0; i < in->nmounts; i++) {
+        buf_addf(&b, "%s on %s\n", in->mounts[i].src, in->mounts[i].dst ? in->mounts[i].dst : in->mounts[i].src);
+        add_time(&b, in->mounts[i].src);
+    }
+    buf_addf(&b, "%s %lld %lld %d %u\n", in->backend ? in->backend : "", (long long)in->limits.memory_bytes, (long long)in->limits.disk_bytes,
+             in->limits.pids, in->exceptions);
+    add_dependencies(&b, in->workspace);
+    if (*g->cwd) {
+        AUTO(ptr) char *dir = path_join(in->workspace, g->cwd);
+        if (dir)
+            add_dependencies(&b, dir);
+    }
     /* what is installed: the package database's time stands for it */
     static const char *const marks[] = { "/var/lib/dpkg/status", "/var/lib/rpm", "/var/lib/pacman/local", "/lib/apk/db/installed", "/etc/os-release", "/usr/local/bin" };
-    for (size_t i = 0; i < COUNT_OF(marks); i++) {
-        struct stat st;
-        if (stat(marks[i], &st) == 0)
-            buf_addf(&b, "%s %lld.%ld\n", marks[i], (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-    }
+    for (size_t i = 0; i < COUNT_OF(marks); i++)
+        add_time(&b, marks[i]);
     return hash_bytes(b.p, b.n);
 }
 
@@ -159,7 +200,7 @@ int baseline_store(const char *cache_dir, const struct hash_hex *key, const stru
     for (size_t i = 0; i < o->output.n; i++)
         buf_addc(&text, o->output.p[i] ? o->output.p[i] : ' ');
     AUTO(buf) struct buf out = BUF_INIT(STORE_BYTES);
-    AUTO(json) json_t *doc = json_pack("{sisisbsIsssOsOsoso}", "v", FORMAT, "status", o->status, "timed_out", o->timed_out, "duration_ms",
+    AUTO(json) json_t *doc = json_pack("{sisisisbsIsssOsOsoso}", "v", FORMAT, "runs", o->runs, "status", o->status, "timed_out", o->timed_out, "duration_ms",
                                        (json_int_t)o->duration_ms, "reader", o->results.reader, "tests", tests, "findings", findings,
                                        "lines", texts(&o->lines), "shown", texts(&o->shown));
     AUTO(buf) struct buf valid = BUF_INIT(EVIDENCE_BYTES * 4);
@@ -195,7 +236,8 @@ int baseline_load(const char *cache_dir, const struct hash_hex *key, struct aren
     *out = (struct outcome){ .status = (int)json_integer_value(json_object_get(doc, "status")),
                              .timed_out = json_is_true(json_object_get(doc, "timed_out")),
                              .duration_ms = json_integer_value(json_object_get(doc, "duration_ms")),
-                             .cached = true };
+                             .cached = true,
+                             .runs = (int)json_integer_value(json_object_get(doc, "runs")) };
     results_init(&out->results, arena);
     const json_t *row;
     size_t i;

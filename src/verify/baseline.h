@@ -3,13 +3,13 @@
  *
  *     struct hash_hex tree;
  *     if (baseline_tree_key(workspace, files, nfiles, &tree, e) == 1) {
- *         struct hash_hex key = baseline_key(&tree, gate, env);
+ *         struct hash_hex key = baseline_key(tree.s, gate, env, sandbox);
  *         if (baseline_load(cache_dir, &key, &arena, &outcome) == 1) ...
  *         else { ... run ...; (void)baseline_store(cache_dir, &key, &outcome, e); }
  *     }
  *
  * Key: the tree, the gate (command, directory, reader, report) and the environment (what the sandbox passes
- * in, the system's installed packages, our version).
+ * in, its mounts and limits, the system's installed packages, the project's own in directories that git ignores, our version).
  *
  * The tree's key does not read files: it is a hash over path, type, mode, size and time of change of all
  * that .git, directories ignored by git and well-known caches do not hold, plus HEAD. One lstat a file,
@@ -30,7 +30,9 @@
 /* 1 done, 0 too large or unreadable: do not cache. `files` lie on top (struct tree). */
 int baseline_tree_key(const char *workspace, const struct tree_file *files, size_t nfiles, struct hash_hex *out,
                       struct err *e) WARN_UNUSED;
-struct hash_hex baseline_key(const char *tree_key, const struct gate *g, const char *const *env);
+struct sandbox_spec;
+/* `env`: what the gate gets on top of what `in`, the sandbox it runs in, gives it. */
+struct hash_hex baseline_key(const char *tree_key, const struct gate *g, const char *const *env, const struct sandbox_spec *in);
 /* 1 found, 0 absent or unusable. */
 int baseline_load(const char *cache_dir, const struct hash_hex *key, struct arena *arena, struct outcome *out);
 void baseline_prune(const char *cache_dir); /* old ones go when there are many */

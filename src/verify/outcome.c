@@ -42,13 +42,54 @@ static int by_text(const void *a, const void *b)
 
 /* --- names --- */
 
-/* Times, addresses, temporary names and line numbers differ from run to run: they become '#'. */
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool is_word(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/*
+ * How long is what stands at `i` and is drawn anew in each run: a UUID, a hash, a date, a number too long for a count?
+ * 0: it is no such thing.
+ */
+static size_t drawn(struct span s, size_t i)
+{
+    size_t k = i, digits = 0, dashes = 0;
+    if (i && is_word(s.p[i - 1]))
+        return 0;
+    while (k < s.n && (is_hex(s.p[k]) || (s.p[k] == '-' && k > i && k + 1 < s.n && is_hex(s.p[k + 1])))) {
+        digits += is_digit(s.p[k]);
+        dashes += s.p[k++] == '-';
+    }
+    size_t n = k - i - dashes;
+    if ((k < s.n && is_word(s.p[k])) || digits == 0)
+        return 0;
+    bool date = dashes == 2 && n == 8 && digits == 8;
+    bool uuid = dashes == 4 && n == 32;
+    bool word = dashes == 0 && ((n >= 8 && digits < n && digits > 1) || digits >= 10);
+    return date || uuid || word ? k - i : 0;
+}
+
+/* Times, addresses, temporary names, line numbers, seeds and drawn names differ from run to run: they become '#'. */
 static void normalise(struct span s, struct buf *out)
 {
     for (size_t i = 0; i < s.n;) {
         char c = s.p[i];
-        bool digit = c >= '0' && c <= '9';
-        if (digit && (i == 0 || !(s.p[i - 1] >= '0' && s.p[i - 1] <= '9'))) {
+        bool digit = is_digit(c);
+        size_t n = is_hex(c) ? drawn(s, i) : 0;
+        if (n) {
+            buf_addc(out, '#');
+            i += n;
+        } else if (digit && (i == 0 || !(s.p[i - 1] >= '0' && s.p[i - 1] <= '9'))) {
             size_t k = i;
             while (k < s.n && ((s.p[k] >= '0' && s.p[k] <= '9') || s.p[k] == '.'))
                 k++;
@@ -56,8 +97,9 @@ static void normalise(struct span s, struct buf *out)
             struct span before = span_sub(s, 0, i);
             bool hex = c == '0' && k - i == 1 && span_starts(rest, "x");
             bool time = span_starts(rest, "ms") || span_starts(rest, "us") || span_starts(rest, " ms") || span_starts(rest, " sec") ||
-                        (span_starts(rest, "s") && (rest.n == 1 || rest.p[1] == ' ' || rest.p[1] == ')' || rest.p[1] == ']'));
-            bool line = span_ends(before, ":") || span_ends(before, "line ") || span_ends(before, "pid ") || span_ends(before, "==");
+                        (span_starts(rest, "s") && (rest.n == 1 || strchr(" )],;:", rest.p[1])));
+            bool line = span_ends(before, ":") || span_ends(before, "line ") || span_ends(before, "pid ") || span_ends(before, "==") ||
+                        span_ends(before, "seed ") || span_ends(before, "seed=") || span_ends(before, "seed: ");
             bool clock = span_starts(rest, ":") && rest.n > 2 && rest.p[1] >= '0' && rest.p[1] <= '9';
             if (hex) {
                 k++;
@@ -70,7 +112,7 @@ static void normalise(struct span s, struct buf *out)
                 buf_add_span(out, span_sub(s, i, k - i));
             i = k;
         } else if (span_starts(span_sub(s, i, s.n), "/tmp/")) {
-            while (i < s.n && s.p[i] != ' ' && s.p[i] != '\'' && s.p[i] != '"' && s.p[i] != ')')
+            while (i < s.n && !strchr(" '\")],;:", s.p[i]))
                 i++;
             buf_adds(out, "/tmp/#");
         } else {
@@ -160,6 +202,74 @@ int outcome_name(struct outcome *o, const struct tree *tree, const char *cwd, st
 
 /* --- comparing --- */
 
+/* A test whose id the other run does not have, by what its id looks like without what changes from run to run. */
+struct odd {
+    const char *norm;
+    size_t at; /* index of the test */
+    enum test_status status;
+};
+
+static int by_norm(const void *a, const void *b)
+{
+    const struct odd *x = a, *y = b;
+    int c = strcmp(x->norm, y->norm);
+    if (!c)
+        c = (int)y->status - (int)x->status; /* the failed meet the failed */
+    return c ? c : x->at < y->at ? -1 : 1;
+}
+
+static const char *norm_id(const char *id, struct arena *arena)
+{
+    AUTO(buf) struct buf b = BUF_INIT(RESULTS_ID_BYTES * 2);
+    normalise(span_of(id), &b);
+    return b.failed ? id : arena_span(arena, buf_span(&b));
+}
+
+static size_t odd_ones(const struct results *of, const struct results *other, struct odd *out, struct arena *arena)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < of->ntests; i++)
+        if (!results_test(other, of->tests[i].id)) {
+            out[n] = (struct odd){ norm_id(of->tests[i].id, arena), i, of->tests[i].status };
+            if (!out[n++].norm)
+                return 0;
+        }
+    if (n)
+        qsort(out, n, sizeof *out, by_norm);
+    return n;
+}
+
+/*
+ * Which test of `b` is the i-th of `a`: was[i], or NULL; kept[k]: the k-th of `b` is in `a`. By id; of the rest by
+ * what the id looks like, one for one: "add (line 7)" was "add (line 5)", "test[0x7f01]" was "test[0x7f9c]".
+ */
+static bool pair_tests(const struct results *a, const struct results *b, const struct result_test **was, bool *kept, struct arena *arena)
+{
+    size_t exact = 0;
+    for (size_t i = 0; i < a->ntests; i++)
+        if ((was[i] = results_test(b, a->tests[i].id)) != NULL) {
+            kept[was[i] - b->tests] = true;
+            exact++;
+        }
+    if (exact == a->ntests || exact == b->ntests)
+        return true;
+    AUTO(ptr) struct odd *x = calloc(a->ntests, sizeof *x);
+    AUTO(ptr) struct odd *y = calloc(b->ntests, sizeof *y);
+    if (!x || !y)
+        return false;
+    size_t nx = odd_ones(a, b, x, arena), ny = odd_ones(b, a, y, arena);
+    for (size_t i = 0, k = 0; i < nx && k < ny;) {
+        int c = strcmp(x[i].norm, y[k].norm);
+        if (!c) {
+            was[x[i].at] = &b->tests[y[k].at];
+            kept[y[k].at] = true;
+        }
+        i += c <= 0;
+        k += c >= 0;
+    }
+    return true;
+}
+
 static int by_key(const void *a, const void *b)
 {
     return strcmp((*(const struct result_finding *const *)a)->key, (*(const struct result_finding *const *)b)->key);
@@ -215,8 +325,13 @@ int outcome_compare(const struct outcome *before, const struct outcome *after, s
     bool bad = failed(after);
     *out = (struct difference){ .structured = a->ntests || a->nfindings };
 
+    size_t nb = b ? b->ntests : 0;
+    AUTO(ptr) const struct result_test **pairs = calloc(a->ntests + 1, sizeof *pairs); /* NOLINT(bugprone-sizeof-expression): an array of pointers on purpose */
+    AUTO(ptr) bool *kept = calloc(nb + 1, sizeof *kept);
+    if (!pairs || !kept || (nb && !pair_tests(a, b, pairs, kept, arena)))
+        return err_set(e, ERR_NOMEM, "comparing results: out of memory");
     for (size_t i = 0; i < a->ntests; i++) {
-        const struct result_test *t = &a->tests[i], *was = b ? results_test(b, t->id) : NULL;
+        const struct result_test *t = &a->tests[i], *was = pairs[i];
         if (t->status == TEST_FAIL && bad) {
             if (was && was->status == TEST_FAIL)
                 push(&old, t->id);
@@ -227,14 +342,11 @@ int outcome_compare(const struct outcome *before, const struct outcome *after, s
         }
     }
     size_t gone = 0;
-    for (size_t i = 0; b && i < b->ntests; i++)
-        if (b->tests[i].status == TEST_PASS && !results_test(a, b->tests[i].id))
-            gone++;
-    if (gone && a->ntests && !after->timed_out) {
-        for (size_t i = 0; i < b->ntests; i++)
-            if (b->tests[i].status == TEST_PASS && !results_test(a, b->tests[i].id))
-                push(&lost, b->tests[i].id);
-    }
+    for (size_t i = 0; i < nb; i++)
+        gone += b->tests[i].status == TEST_PASS && !kept[i];
+    for (size_t i = 0; gone && a->ntests && !after->timed_out && i < nb; i++)
+        if (b->tests[i].status == TEST_PASS && !kept[i])
+            push(&lost, b->tests[i].id);
 
     if (bad && a->nfindings) {
         const struct result_finding **now = sorted_findings(a), **was = b ? sorted_findings(b) : NULL;
@@ -292,9 +404,61 @@ int outcome_compare(const struct outcome *before, const struct outcome *after, s
     return 0;
 }
 
+static bool looks_like(const char *text, struct span norm)
+{
+    AUTO(buf) struct buf b = BUF_INIT(1u << 16);
+    normalise(span_of(text), &b);
+    return span_eq(buf_span(&b), norm);
+}
+
+/* The test of that id, else one whose id looks the same, a failed one first. */
+static const struct result_test *test_like(const struct results *r, const char *name)
+{
+    const struct result_test *t = results_test(r, name), *passed = NULL;
+    if (t || !r->ntests)
+        return t;
+    AUTO(buf) struct buf norm = BUF_INIT(1u << 16);
+    normalise(span_of(name), &norm);
+    if (span_eqs(buf_span(&norm), name) || norm.failed)
+        return NULL; /* nothing in it changes from run to run */
+    for (size_t i = 0; i < r->ntests; i++)
+        if (looks_like(r->tests[i].id, buf_span(&norm))) {
+            if (r->tests[i].status == TEST_FAIL)
+                return &r->tests[i];
+            passed = &r->tests[i];
+        }
+    return passed;
+}
+
+bool outcome_names_failure(const struct outcome *o, const char *name)
+{
+    const struct result_test *t = test_like(&o->results, name);
+    if (t)
+        return t->status == TEST_FAIL && failed(o);
+    if (!failed(o))
+        return false;
+    char by_exit[24];
+    (void)snprintf(by_exit, sizeof by_exit, "exit %d", o->status);
+    if (!strcmp(name, by_exit))
+        return true;
+    AUTO(buf) struct buf norm = BUF_INIT(1u << 16);
+    normalise(span_of(name), &norm);
+    return is_line(&o->lines, buf_str(&norm));
+}
+
+bool outcome_says_nothing(const struct outcome *o, enum gate_kind kind)
+{
+    const struct results *r = &o->results;
+    if (!failed(o) || o->timed_out)
+        return false;
+    if (r->ntests)
+        return !r->passed;
+    return r->nfindings && (kind == GATE_TEST || kind == GATE_BUILD);
+}
+
 bool outcome_has_failure(const struct outcome *o, const char *name)
 {
-    const struct result_test *t = results_test(&o->results, name);
+    const struct result_test *t = test_like(&o->results, name);
     if (t)
         return t->status != TEST_PASS;
     if (!failed(o))
@@ -309,12 +473,9 @@ bool outcome_has_failure(const struct outcome *o, const char *name)
     }
     if (o->results.ntests)
         return true; /* was not run */
-    for (size_t i = 0; i < o->shown.len; i++) {
-        AUTO(buf) struct buf x = BUF_INIT(1u << 16), y = BUF_INIT(1u << 16);
-        normalise(span_of(o->shown.items[i]), &x);
-        normalise(span_of(name), &y);
-        if (span_eq(buf_span(&x), buf_span(&y)))
-            return true;
-    }
+    AUTO(buf) struct buf norm = BUF_INIT(1u << 16);
+    normalise(span_of(name), &norm);
+    if (is_line(&o->lines, buf_str(&norm)))
+        return true;
     return o->results.nfindings == 0 && o->shown.len == 0;
 }

@@ -9,7 +9,8 @@
  *
  * A failure is named: a test's id, a finding's "file:line: rule: message", a failing line of output
  * that no reader understood, or, when nothing else is known, "exit N". Findings are compared without their line
- * numbers, by the text of their line, so that code that moved brings nothing new.
+ * numbers, by the text of their line, so that code that moved brings nothing new. Tests are compared by id, and what
+ * has no counterpart by what its id looks like without addresses, temporary names, times and line numbers.
  */
 #ifndef STEAD_VERIFY_OUTCOME_H
 #define STEAD_VERIFY_OUTCOME_H
@@ -26,6 +27,7 @@ struct outcome {
     struct strings shown;   /* parallel to lines */
     struct span output;     /* evidence: at most EVIDENCE_BYTES, head and tail */
     bool cached;            /* came from the cache of baselines */
+    int runs;               /* of a baseline: how often it was run to see what fails at times */
 };
 
 struct difference {
@@ -40,8 +42,12 @@ int outcome_name(struct outcome *o, const struct tree *tree, const char *cwd, st
 /* before NULL: everything that fails is new. */
 int outcome_compare(const struct outcome *before, const struct outcome *after, struct arena *arena, struct difference *out,
                     struct err *e) WARN_UNUSED;
-/* Is this named failure among those of `o`? For re-runs. */
+/* Is this named failure among those of `o`, or could it not be told? For re-runs. */
 bool outcome_has_failure(const struct outcome *o, const char *name);
+/* Does `o` say by name that this test, or line, fails? */
+bool outcome_names_failure(const struct outcome *o, const char *name);
+/* Failed without one test that passed, or before any test: when it was so before too, it says nothing of a change. */
+bool outcome_says_nothing(const struct outcome *o, enum gate_kind kind);
 
 static inline void outcome_finish(struct outcome *o)
 {

@@ -16,12 +16,20 @@ static int automake_read(struct span text, struct results *out, struct err *e)
 {
     (void)e;
     struct span line;
-    while (span_line(&text, &line))
-        for (size_t i = 0; i < COUNT_OF(marks); i++) {
+    bool any = false, log = false; /* in the log that VERBOSE=1 prints: the tests' own words */
+    while (span_line(&text, &line)) {
+        if (any && span_ends(line, "test-suite.log") && !span_starts(line, "See "))
+            log = true;
+        else if (span_starts(line, "make[") || span_starts(line, "Making check in "))
+            log = false;
+        for (size_t i = 0; !log && i < COUNT_OF(marks); i++) {
             struct span s = line;
-            if (take_prefix(&s, marks[i].prefix) && span_trim(s).n)
-                results_add_test(out, SPAN(""), s, marks[i].status, SPAN(""), 0, SPAN(""));
+            if (!take_prefix(&s, marks[i].prefix) || !span_trim(s).n)
+                continue;
+            results_add_test(out, SPAN(""), s, marks[i].status, SPAN(""), 0, SPAN(""));
+            any = true;
         }
+    }
     return 0;
 }
 

@@ -36,14 +36,15 @@ static int checkstyle_read(struct span text, struct results *out, struct err *e)
 {
     struct checkstyle c = { out, BUF_INIT(1u << 16) };
     struct xml_handler h = { .open = on_open, .ctx = &c };
-    int r = xml_read(text, &h, e);
+    struct span doc = xml_within(text, "<checkstyle");
+    int r = xml_read(doc.n ? doc : text, &h, e);
     buf_finish(&c.file);
     return r;
 }
 
 static int checkstyle_sniff(struct span text)
 {
-    return starts_with_char(text, '<') && span_has(text, "<checkstyle") ? 100 : 0;
+    return span_has(xml_within(text, "<checkstyle"), "<checkstyle") ? 98 : 0;
 }
 
 const struct reader reader_checkstyle = {

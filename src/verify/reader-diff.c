@@ -11,8 +11,6 @@ static struct span header_file(struct span s)
     if (take_until(&rest, '\t', &f)) /* time stamps follow a tab */
         s = f;
     s = span_trim(s);
-    if (span_starts(s, "a/") || span_starts(s, "b/"))
-        s = span_sub(s, 2, s.n);
     take_suffix(&s, ".orig");
     return s;
 }
@@ -51,6 +49,10 @@ static int diff_read(struct span text, struct results *out, struct err *e)
         }
         if (take_prefix(&s, "+++ ")) {
             file = header_file(s);
+            if (span_starts(old_file, "a/") && span_starts(file, "b/")) { /* git's prefixes, not directories */
+                old_file = span_sub(old_file, 2, old_file.n);
+                file = span_sub(file, 2, file.n);
+            }
             if (span_eqs(file, "/dev/null") || !file.n)
                 file = old_file;
             /* the original is what is in the tree: "diff a.sh.orig a.sh", "-:formatted" */

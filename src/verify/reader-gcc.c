@@ -95,12 +95,12 @@ static bool gcc_line(struct span line, struct results *out)
             return false;
         struct span at = s;
         col = take_number(&s);
-        if (col >= 0 && !take_prefix(&s, ":"))
+        if (col >= 0 && !span_starts(s, " - error TS") && !take_prefix(&s, ":"))
             s = at, col = 0; /* "file:3: 5 is not ..." */
         if (!s.n || s.p[0] != ' ')
             return false;
         s = span_trim(s);
-        bool said = severity(&s, &sev);
+        bool said = (span_starts(s, "- error TS") && take_prefix(&s, "- error ")) || severity(&s, &sev); /* tsc --pretty */
         rule = bracket_rule(&s);
         if (!rule.n)
             rule = code_rule(&s);

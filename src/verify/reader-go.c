@@ -1,13 +1,38 @@
 /*
- * `go test -json` (go doc test2json): one object a line {Action, Package, Test, Output}. A package
- * that fails without a failing test (it does not build) is the test "PACKAGE". Plain `go test` output
- * ("--- FAIL: TestX (0.00s)", "FAIL pkg 0.01s", "ok pkg 0.01s") is read too.
+ * `go test -json` (go doc test2json): one object a line {Action, Package, Test, Output}. Plain `go test` output
+ * ("--- FAIL: TestX (0.00s)", then "FAIL pkg 0.01s" or "ok pkg 0.01s" of their package) is read too. A package that
+ * fails without a failing test (it does not build, it exits) is the test "PACKAGE".
  */
 #include "verify/reader-internal.h"
 
+struct go_package {
+    struct span name;
+    bool failed, told; /* told: by a test of it that failed */
+};
+
+struct go {
+    struct results *out;
+    struct go_package *packages;
+    size_t n, cap;
+};
+
+static struct go_package *package_of(struct go *g, struct span name)
+{
+    for (size_t i = g->n; i-- > 0;) /* the last is the likeliest */
+        if (span_eq(g->packages[i].name, name))
+            return &g->packages[i];
+    const char *copy = arena_span(g->out->arena, name);
+    if (!copy || !array_grow((void **)&g->packages, &g->cap, g->n, 1, sizeof *g->packages)) {
+        g->out->nomem = true;
+        return NULL;
+    }
+    g->packages[g->n] = (struct go_package){ .name = span_of(copy) };
+    return &g->packages[g->n++];
+}
+
 static int on_line(void *ctx, const json_t *v)
 {
-    struct results *out = ctx;
+    struct go *g = ctx;
     struct span action = json_text(v, "Action"), pkg = json_text(v, "Package"), test = json_text(v, "Test");
     enum test_status s;
     if (span_eqs(action, "pass"))
@@ -18,48 +43,88 @@ static int on_line(void *ctx, const json_t *v)
         s = TEST_SKIP;
     else
         return 0;
-    if (!test.n && s != TEST_FAIL)
-        return 0; /* a package that passed or has no tests */
-    results_add_test(out, test.n ? pkg : SPAN(""), test.n ? test : pkg, s, SPAN(""), 0, SPAN(""));
+    struct go_package *p = s == TEST_FAIL ? package_of(g, pkg) : NULL;
+    if (p && test.n)
+        p->told = true;
+    else if (p)
+        p->failed = true;
+    if (test.n)
+        results_add_test(g->out, pkg, test, s, SPAN(""), 0, SPAN(""));
     return 0;
 }
 
-/* `packages`: only the "FAIL\tpkg [build failed]" lines, which go before 1.24 writes as text among the JSON. */
-static void plain(struct span text, struct results *out, bool packages)
+/* "FAIL\tpkg [build failed]", "ok  \tpkg\t0.01s": 1 failed, 0 passed, -1 no such line. */
+static int package_line(struct span s, struct span *pkg)
 {
-    struct span line;
-    while (span_line(&text, &line)) {
-        struct span s = span_trim(line);
-        enum test_status st;
-        if (packages && !span_starts(s, "FAIL\t"))
+    bool bad = take_prefix(&s, "FAIL\t");
+    if (!bad && !take_prefix(&s, "ok  \t"))
+        return -1;
+    *pkg = s;
+    (void)take_until(&s, '\t', pkg);
+    s = *pkg;
+    (void)take_until(&s, ' ', pkg);
+    return bad;
+}
+
+static bool case_line(struct span s, struct span *name, enum test_status *st)
+{
+    if (take_prefix(&s, "--- PASS: "))
+        *st = TEST_PASS;
+    else if (take_prefix(&s, "--- FAIL: "))
+        *st = TEST_FAIL;
+    else if (take_prefix(&s, "--- SKIP: "))
+        *st = TEST_SKIP;
+    else
+        return false;
+    *name = s;
+    (void)take_until(&s, ' ', name);
+    return name->n > 0;
+}
+
+/* Tests before their package's line are its own; without such a line (cut) they have no suite. */
+static void plain(struct span text, struct go *g)
+{
+    struct span line, pkg, name, ahead = text;
+    enum test_status st;
+    while (span_line(&ahead, &line)) {
+        int verdict = package_line(line, &pkg);
+        bool last = !ahead.n;
+        if (verdict < 0 && !last)
             continue;
-        if (take_prefix(&s, "--- PASS: "))
-            st = TEST_PASS;
-        else if (take_prefix(&s, "--- FAIL: "))
-            st = TEST_FAIL;
-        else if (take_prefix(&s, "--- SKIP: "))
-            st = TEST_SKIP;
-        else if (take_prefix(&s, "FAIL\t") || take_prefix(&s, "ok  \t")) {
-            struct span pkg = s;
-            (void)take_until(&s, '\t', &pkg);
-            s = pkg;
-            (void)take_until(&s, ' ', &pkg);
-            results_add_test(out, SPAN(""), pkg, span_starts(line, "FAIL") ? TEST_FAIL : TEST_PASS, SPAN(""), 0, SPAN(""));
-            continue;
-        } else
-            continue;
-        struct span name = s;
-        (void)take_until(&s, ' ', &name);
-        results_add_test(out, SPAN(""), name, st, SPAN(""), 0, SPAN(""));
+        bool told = false;
+        struct span suite = verdict < 0 ? SPAN("") : pkg, part = { text.p, (size_t)(line.p - text.p) + (verdict < 0 ? line.n : 0) }, l;
+        while (span_line(&part, &l))
+            if (case_line(span_trim(l), &name, &st)) {
+                told |= st == TEST_FAIL;
+                results_add_test(g->out, suite, name, st, SPAN(""), 0, SPAN(""));
+            }
+        text = ahead;
+        if (verdict == 0)
+            g->out->said_passed++; /* its tests have no names without -v */
+        else if (verdict > 0 && !told)
+            results_add_broken(g->out, pkg, SPAN(""));
     }
 }
 
 static int go_read(struct span text, struct results *out, struct err *e)
 {
     (void)e;
+    struct go g = { .out = out };
     size_t before = out->ntests;
-    json_lines(text, on_line, out);
-    plain(text, out, out->ntests > before);
+    json_lines(text, on_line, &g);
+    if (out->ntests == before && !g.n) {
+        plain(text, &g);
+    } else { /* before 1.24 "FAIL\tpkg [build failed]" stands as text among the JSON */
+        struct span line, pkg;
+        struct go_package *p;
+        while (span_line(&text, &line))
+            if (package_line(line, &pkg) > 0 && (p = package_of(&g, pkg)) != NULL)
+                p->failed = true;
+    }
+    for (size_t i = 0; i < g.n; i++)
+        if (g.packages[i].failed && !g.packages[i].told)
+            results_add_broken(out, g.packages[i].name, SPAN(""));
+    free(g.packages);
     return 0;
 }
 

@@ -67,6 +67,16 @@ static inline ptrdiff_t span_rfind(struct span s, const char *what)
     return -1;
 }
 
+/* The number in front of the last `word` of a line: 10 of "3 failed, 10 passed in 0.1s" for " passed"; 0 without. */
+static inline size_t count_before(struct span line, const char *word)
+{
+    ptrdiff_t at = span_rfind(line, word);
+    size_t n = 0, scale = 1;
+    for (ptrdiff_t i = at - 1; i >= 0 && line.p[i] >= '0' && line.p[i] <= '9' && scale < 1000000000; i--, scale *= 10)
+        n += (size_t)(line.p[i] - '0') * scale;
+    return n;
+}
+
 /* A string member, or an empty span. */
 static inline struct span json_text(const json_t *o, const char *name)
 {
@@ -100,9 +110,19 @@ int json_lines(struct span text, json_line_fn fn, void *ctx);
  */
 int json_within(struct span text, char open, json_t **out, struct err *e) WARN_UNUSED;
 
+/* An XML document inside such a text: from the first line that starts with its declaration or its root; empty: none. */
+struct span xml_within(struct span text, const char *root);
+
+/*
+ * The tree of results that mocha and jest draw by indentation (reader-mocha.c): reads to the line that `ends` it, which
+ * is taken off as well. `mocha`: "1) name" and "- name" are results too. outline_line: one line of it, trimmed.
+ */
+void outline_read(struct span *text, bool mocha, bool (*ends)(struct span line), struct results *out);
+bool outline_line(struct span line, bool mocha, struct span *name, enum test_status *status);
+
 extern const struct reader reader_automake, reader_cargo, reader_cargo_json, reader_checkstyle, reader_ctest,
-    reader_diff, reader_eslint, reader_files, reader_gcc, reader_gcc_json, reader_go, reader_junit, reader_meson,
-    reader_mocha, reader_node, reader_pytest, reader_rdjson, reader_ruff, reader_sarif, reader_shellcheck, reader_tap,
-    reader_unittest;
+    reader_diff, reader_eslint, reader_files, reader_gcc, reader_gcc_json, reader_go, reader_jest, reader_jest_json,
+    reader_junit, reader_meson, reader_mocha, reader_node, reader_phpunit, reader_prove, reader_pytest, reader_rdjson,
+    reader_ruby, reader_ruff, reader_sarif, reader_shellcheck, reader_stylish, reader_tap, reader_unittest, reader_vitest;
 
 #endif

@@ -96,7 +96,8 @@ static int junit_read(struct span text, struct results *out, struct err *e)
     for (int i = 0; i < XML_MAX_DEPTH; i++)
         buf_init(&j->suite[i], 1u << 20);
     struct xml_handler h = { .open = on_open, .close = on_close, .ctx = j };
-    int r = xml_read(text, &h, e);
+    struct span doc = xml_within(text, "<testsuite");
+    int r = xml_read(doc.n ? doc : text, &h, e);
     for (size_t i = 0; i < COUNT_OF(own); i++)
         buf_finish(own[i]);
     for (int i = 0; i < XML_MAX_DEPTH; i++)
@@ -107,12 +108,13 @@ static int junit_read(struct span text, struct results *out, struct err *e)
 
 static int junit_sniff(struct span text)
 {
-    return starts_with_char(text, '<') && span_has(text, "<testsuite") ? 100 : 0;
+    return span_has(xml_within(text, "<testsuite"), "<testsuite") ? 98 : 0;
 }
 
 const struct reader reader_junit = {
     .name = "junit",
     .summary = "JUnit XML: pytest, ctest, meson, phpunit, bats, gradle and most others",
+    .repeats = true,
     .sniff = junit_sniff,
     .read = junit_read,
 };

@@ -26,7 +26,8 @@ static bool meson_line(struct span line, struct span *name, enum test_status *st
         if (at <= 0)
             continue;
         struct span after = span_trim(span_sub(s, (size_t)at + strlen(word), s.n));
-        if (!after.n || !isdigit((unsigned char)after.p[0]))
+        struct span time = after;
+        if (take_number(&time) < 0 || !take_prefix(&time, "."))
             continue; /* the word was part of a name */
         *name = span_trim(span_sub(s, 0, (size_t)at));
         *status = verdicts[i].status;

@@ -1,7 +1,11 @@
 /*
- * What mocha (spec), jest (--verbose) and vitest (--reporter verbose) print alike: groups by
- * indentation, "✓ name" or "✔ name" for a pass, "N) name" (mocha) or "✕ name" / "× name" for a
- * failure, "- name" / "○ skipped name" for a skip. Reading ends at the summary, which repeats.
+ * mocha: groups by indentation, "✓ name" or "✔ name" for a pass, "N) name" for a failure, "- name" for a skip, then a
+ * summary ("3 passing (4ms)", "2 failing") and a list of the failures, which alone names them with the dot reporter:
+ *     1) group
+ *          inner
+ *            name:
+ *        Error: ...
+ * jest --verbose draws the same tree with marks of its own (reader-jest.c).
  */
 #include "verify/reader-internal.h"
 
@@ -25,7 +29,7 @@ static struct span without_time(struct span s)
     return span_trim(s);
 }
 
-static bool result_line(struct span s, struct span *name, enum test_status *st)
+bool outline_line(struct span s, bool mocha, struct span *name, enum test_status *st)
 {
     static const struct {
         const char *mark;
@@ -41,12 +45,12 @@ static bool result_line(struct span s, struct span *name, enum test_status *st)
             return name->n > 0;
         }
     struct span t = s;
-    if (take_number(&t) > 0 && take_prefix(&t, ") ")) {
+    if (mocha && take_number(&t) > 0 && take_prefix(&t, ") ")) {
         *st = TEST_FAIL;
         *name = without_time(span_trim(t));
         return name->n > 0;
     }
-    if (take_prefix(&s, "- ")) {
+    if (mocha && take_prefix(&s, "- ")) {
         *st = TEST_SKIP;
         *name = span_trim(s);
         return name->n > 0;
@@ -56,24 +60,20 @@ static bool result_line(struct span s, struct span *name, enum test_status *st)
 
 static bool is_summary(struct span s)
 {
-    struct span t = span_trim(s);
-    if (take_number(&t) >= 0 && (span_starts(t, " passing") || span_starts(t, " failing") || span_starts(t, " pending")))
-        return true;
-    return span_starts(s, "Tests:  ") || span_starts(s, "Test Suites: ") || span_has(s, "Failed Tests ") ||
-           span_starts(s, "Summary of all failing tests");
+    s = span_trim(s);
+    return take_number(&s) >= 0 && (span_starts(s, " passing") || span_starts(s, " failing") || span_starts(s, " pending"));
 }
 
-static int mocha_read(struct span text, struct results *out, struct err *e)
+void outline_read(struct span *text, bool mocha, bool (*ends)(struct span line), struct results *out)
 {
-    (void)e;
     struct span line, name;
     struct group groups[MOCHA_DEPTH];
     int ngroups = 0;
     enum test_status st;
     AUTO(buf) struct buf suite = BUF_INIT(1u << 16);
-    while (span_line(&text, &line)) {
-        if (is_summary(line))
-            break;
+    while (span_line(text, &line)) {
+        if (ends(line))
+            return;
         size_t indent = 0;
         while (indent < line.n && line.p[indent] == ' ')
             indent++;
@@ -82,7 +82,7 @@ static int mocha_read(struct span text, struct results *out, struct err *e)
             continue;
         while (ngroups && groups[ngroups - 1].indent >= indent)
             ngroups--;
-        if (result_line(s, &name, &st)) {
+        if (outline_line(s, mocha, &name, &st)) {
             if (!indent && span_starts(s, "- "))
                 continue; /* a list in prose */
             buf_reset(&suite);
@@ -95,10 +95,55 @@ static int mocha_read(struct span text, struct results *out, struct err *e)
         } else if (ngroups < MOCHA_DEPTH) {
             /* jest's "FAIL path" / "PASS path" heads a file: the verdict is no part of the name. */
             if (!indent && (take_prefix(&s, "PASS ") || take_prefix(&s, "FAIL ")))
-                s = span_trim(s);
+                s = without_time(s);
             groups[ngroups++] = (struct group){ indent, s };
         }
     }
+}
+
+/* The list after "2 failing": its entries end in a colon, their groups stand above. */
+static void read_failing(struct span text, struct results *out)
+{
+    struct span line;
+    AUTO(buf) struct buf suite = BUF_INIT(1u << 16);
+    bool open = false;
+    while (span_line(&text, &line)) {
+        struct span s = span_trim(line), t = s;
+        if (take_number(&t) > 0 && take_prefix(&t, ") ")) {
+            open = true;
+            buf_reset(&suite);
+            s = t;
+        }
+        if (!open || !s.n)
+            continue;
+        if (take_suffix(&s, ":")) {
+            results_add_test(out, buf_span(&suite), s, TEST_FAIL, SPAN(""), 0, SPAN(""));
+            open = false;
+            continue;
+        }
+        if (suite.n)
+            buf_adds(&suite, " > ");
+        buf_add_span(&suite, s);
+    }
+}
+
+static int mocha_read(struct span text, struct results *out, struct err *e)
+{
+    (void)e;
+    struct span all = text, line;
+    size_t before = out->ntests;
+    while (span_line(&all, &line)) {
+        if (is_summary(line))
+            out->said_passed += count_before(line, " passing");
+        if (is_summary(line) && span_find(line, SPAN(" failing")) >= 0)
+            break;
+    }
+    outline_read(&text, true, is_summary, out);
+    bool named = false;
+    for (size_t i = before; i < out->ntests; i++)
+        named |= out->tests[i].status == TEST_FAIL;
+    if (!named)
+        read_failing(all, out);
     return 0;
 }
 
@@ -112,14 +157,15 @@ static int mocha_sniff(struct span text)
         struct span s = span_trim(line);
         result |= (span_starts(s, "✓") || span_starts(s, "✔") || span_starts(s, "✕") || span_starts(s, "×") ||
                    (s.n && isdigit((unsigned char)s.p[0]))) &&
-                  result_line(s, &name, &st);
+                  outline_line(s, true, &name, &st);
     }
-    return summary && result ? 80 : 0;
+    return summary ? (result ? 80 : 70) : 0;
 }
 
 const struct reader reader_mocha = {
     .name = "mocha",
-    .summary = "mocha's spec output, jest --verbose, vitest --reporter verbose",
+    .summary = "mocha's spec output; with other reporters the failures of its summary",
+    .repeats = true,
     .lines = true,
     .sniff = mocha_sniff,
     .read = mocha_read,

@@ -33,6 +33,37 @@ static bool case_id(struct span s, struct buf *id)
     return !id->failed;
 }
 
+/* A module that could not be imported stands as a case of its own. */
+static void add(struct results *out, struct span id, enum test_status st, struct span why)
+{
+    if (st == TEST_FAIL && span_starts(id, "unittest.loader._FailedTest."))
+        results_add_broken(out, id, why);
+    else
+        results_add_test(out, SPAN(""), id, st, SPAN(""), 0, why);
+}
+
+/* "Ran 7 tests in 0.1s", then "OK (skipped=1)" or "FAILED (failures=1, errors=2, expected failures=1)": what passed. */
+static size_t passed_of(struct span text)
+{
+    struct span line;
+    int64_t ran = 0, other = 0;
+    while (span_line(&text, &line)) {
+        struct span s = line, one;
+        if (take_prefix(&s, "Ran ") && span_has(s, " test")) {
+            ran = take_number(&s);
+            other = 0;
+        } else if (ran > 0 && (take_prefix(&s, "OK (") || take_prefix(&s, "FAILED ("))) {
+            while (span_split(&s, ',', &one)) {
+                ptrdiff_t at = span_findc(one, '=');
+                struct span n = span_sub(one, (size_t)at + 1, one.n);
+                int64_t v = at > 0 ? take_number(&n) : 0;
+                other += v > 0 ? v : 0;
+            }
+        }
+    }
+    return ran > other ? (size_t)(ran - other) : 0;
+}
+
 static bool verdict_of(struct span v, enum test_status *st, struct span *why)
 {
     v = span_trim(v);
@@ -55,13 +86,14 @@ static int unittest_read(struct span text, struct results *out, struct err *e)
     (void)e;
     struct span line, why;
     enum test_status st;
+    out->said_passed += passed_of(text);
     AUTO(buf) struct buf id = BUF_INIT(1u << 16);
     AUTO(buf) struct buf waiting = BUF_INIT(1u << 16); /* an id whose verdict comes later */
     while (span_line(&text, &line)) {
         struct span s = line;
         if (take_prefix(&s, "FAIL: ") || take_prefix(&s, "ERROR: ")) {
             if (case_id(s, &id))
-                results_add_test(out, SPAN(""), buf_span(&id), TEST_FAIL, SPAN(""), 0, SPAN(""));
+                add(out, buf_span(&id), TEST_FAIL, SPAN(""));
             continue;
         }
         ptrdiff_t dots = span_rfind(s, " ... ");
@@ -69,23 +101,27 @@ static int unittest_read(struct span text, struct results *out, struct err *e)
         struct span verdict = dots > 0 ? span_sub(s, (size_t)dots + 5, s.n) : s;
         if (dots > 0 && verdict_of(verdict, &st, &why)) {
             if (case_id(name, &id)) {
-                results_add_test(out, SPAN(""), buf_span(&id), st, SPAN(""), 0, why);
+                add(out, buf_span(&id), st, why);
             } else if (waiting.n) { /* the line of a doc string */
-                results_add_test(out, SPAN(""), buf_span(&waiting), st, SPAN(""), 0, why);
+                add(out, buf_span(&waiting), st, why);
             }
             buf_reset(&waiting);
         } else if (dots > 0 || (span_ends(s, ")") && span_starts(s, "test"))) {
             /* "test_x (m.C.test_x) ... some print" or the id before its doc string */
             if (case_id(name, &id)) {
                 buf_reset(&waiting);
-                buf_add_span(&waiting, buf_span(&id));
+                if (dots > 0 && span_ends(verdict, "ok"))
+                    add(out, buf_span(&id), TEST_PASS, SPAN(""));
+                else
+                    buf_add_span(&waiting, buf_span(&id));
             }
         } else if (waiting.n && verdict_of(s, &st, &why)) {
-            results_add_test(out, SPAN(""), buf_span(&waiting), st, SPAN(""), 0, why);
+            add(out, buf_span(&waiting), st, why);
             buf_reset(&waiting);
         } else if (waiting.n && span_ends(s, "ok")) {
-            /* output without a newline before the verdict: "noise ok" is not trusted as a pass */
-            continue;
+            /* output without a newline before the verdict; had it failed, the list of failures would say so */
+            add(out, buf_span(&waiting), TEST_PASS, SPAN(""));
+            buf_reset(&waiting);
         }
     }
     return 0;

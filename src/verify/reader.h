@@ -23,6 +23,7 @@
 struct reader {
     const char *name;    /* as data/ecosystems and stead.yaml name it */
     const char *summary; /* one line for documentation */
+    bool repeats;        /* names cases without their file: the same id twice is two tests (results.repeats) */
     bool lines;          /* a format of text lines: escape sequences are taken out before read() */
     /* How sure, 0..100, that `text` (maybe cut) is this format. NULL: never by looking. */
     int (*sniff)(struct span text);

@@ -21,17 +21,24 @@ static char *text_in(struct results *r, struct span s, size_t limit)
     return b.failed ? NULL : arena_span(r->arena, buf_span(&b));
 }
 
+/* The workspace's own prefix goes. */
+static struct span inside(const struct results *r, struct span f)
+{
+    if (r->strip && *r->strip && span_starts(f, r->strip)) {
+        size_t n = strlen(r->strip);
+        if (f.n > n && (f.p[n] == '/' || r->strip[n - 1] == '/'))
+            f = span_sub(f, f.p[n] == '/' ? n + 1 : n, f.n);
+    }
+    return f;
+}
+
 /* A file name as seen from the workspace: its prefix, "./" and "file://" go. */
 static struct span file_name(const struct results *r, struct span f)
 {
     f = span_trim(f);
     if (span_starts(f, "file://"))
         f = span_sub(f, 7, f.n);
-    if (r->strip && *r->strip && span_starts(f, r->strip)) {
-        size_t n = strlen(r->strip);
-        if (f.n > n && (f.p[n] == '/' || r->strip[n - 1] == '/'))
-            f = span_sub(f, f.p[n] == '/' ? n + 1 : n, f.n);
-    }
+    f = inside(r, f);
     while (span_starts(f, "./"))
         f = span_sub(f, 2, f.n);
     return f;
@@ -46,8 +53,8 @@ void results_init(struct results *r, struct arena *arena)
 static char *test_id(struct results *r, struct span suite, struct span name)
 {
     AUTO(buf) struct buf b = BUF_INIT(1u << 20);
-    suite = span_sub(span_trim(suite), 0, 1u << 16);
-    name = span_sub(span_trim(name), 0, 1u << 16);
+    suite = span_sub(inside(r, span_trim(suite)), 0, 1u << 16);
+    name = span_sub(inside(r, span_trim(name)), 0, 1u << 16);
     utf8_add_valid(&b, suite);
     if (suite.n)
         buf_adds(&b, "::");
@@ -90,6 +97,14 @@ void results_add_test(struct results *r, struct span suite, struct span name, en
         return;
     }
     r->tests[r->ntests++] = t;
+}
+
+void results_add_broken(struct results *r, struct span name, struct span message)
+{
+    size_t n = r->ntests;
+    results_add_test(r, SPAN(""), name, TEST_FAIL, SPAN(""), 0, message);
+    if (r->ntests > n)
+        r->tests[n].broken = true;
 }
 
 void results_add_finding(struct results *r, struct span tool, struct span rule, enum result_severity severity,
@@ -148,9 +163,32 @@ static int finding_order(const void *a, const void *b)
     return c ? c : strcmp(x->message, y->message);
 }
 
+/* Of sorted tests, those named like the one before become "ID #2", "ID #3" ...; whether there were any. */
+static bool number_repeats(struct results *r)
+{
+    bool any = false;
+    for (size_t i = 1, nth = 1; i < r->ntests; i++) {
+        const char *first = r->tests[i - nth].id;
+        if (strcmp(first, r->tests[i].id) != 0) {
+            nth = 1;
+            continue;
+        }
+        const char *id = arena_printf(r->arena, "%s #%zu", first, ++nth);
+        if (!id) {
+            r->nomem = true;
+            return any;
+        }
+        r->tests[i].id = id;
+        any = true;
+    }
+    return any;
+}
+
 void results_close(struct results *r)
 {
     if (r->ntests)
+        qsort(r->tests, r->ntests, sizeof *r->tests, test_order);
+    if (r->repeats && number_repeats(r))
         qsort(r->tests, r->ntests, sizeof *r->tests, test_order);
     size_t n = 0;
     for (size_t i = 0; i < r->ntests; i++)
@@ -169,6 +207,8 @@ void results_close(struct results *r)
         *(r->tests[i].status == TEST_PASS   ? &r->passed
           : r->tests[i].status == TEST_SKIP ? &r->skipped
                                             : &r->failed) += 1;
+    if (r->said_passed > r->passed)
+        r->passed = r->said_passed;
 }
 
 static int id_order(const void *key, const void *t)
@@ -177,6 +217,11 @@ static int id_order(const void *key, const void *t)
 }
 
 const struct result_test *results_test(const struct results *r, const char *id)
+{
+    return r->ntests ? bsearch(id, r->tests, r->ntests, sizeof *r->tests, id_order) : NULL;
+}
+
+struct result_test *results_test_of(struct results *r, const char *id)
 {
     return r->ntests ? bsearch(id, r->tests, r->ntests, sizeof *r->tests, id_order) : NULL;
 }

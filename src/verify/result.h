@@ -8,7 +8,8 @@
  *     results_close(&r);                    // sorts, merges the repeated; now results_test() finds
  *
  * All text lives in the arena. A test id is "SUITE::CASE", or the case alone where there is no suite;
- * the same id twice is one test whose status is the worse of the two. Limits: RESULTS_MAX_TESTS and
+ * the same id twice is one test whose status is the worse of the two, or, where the format names two tests alike
+ * (`repeats`: the same name in two files), "ID" and "ID #2", the worse first. Limits: RESULTS_MAX_TESTS and
  * RESULTS_MAX_FINDINGS; what lies beyond is counted in `dropped`, never silently complete. Text comes
  * from outside: print it through base/clean.h.
  */
@@ -37,6 +38,7 @@ struct result_test {
     const char *file;    /* relative, or "" */
     int64_t line;        /* 1.., or 0 unknown */
     const char *message; /* why it failed or was skipped, or "" */
+    bool broken;         /* no case: a file, package or build none of whose cases could run */
 };
 
 enum result_severity { RESULT_NOTE, RESULT_WARNING, RESULT_ERROR };
@@ -57,6 +59,8 @@ struct results {
     struct result_finding *findings;
     size_t nfindings, cap_findings;
     size_t dropped;       /* tests and findings beyond the limits */
+    size_t said_passed;   /* passing tests by a summary's count; more than are named where only failures are */
+    bool repeats;         /* the same id twice is two tests */
     bool nomem;           /* results are incomplete for want of memory */
     const char *strip;    /* absolute prefix taken off file names (the workspace), or NULL */
     const char *reader;   /* name of the reader that understood, "" none */
@@ -73,10 +77,13 @@ void results_add_test(struct results *r, struct span suite, struct span name, en
                       struct span file, int64_t line, struct span message);
 void results_add_finding(struct results *r, struct span tool, struct span rule, enum result_severity severity,
                          struct span file, int64_t line, int64_t column, struct span message);
+/* A file, package or build that could not be run at all: a failed test of that name, marked `broken`. */
+void results_add_broken(struct results *r, struct span name, struct span message);
 /* Sort tests by id and findings by place, merge the repeated, count. Safe to call again. */
 void results_close(struct results *r);
 /* After results_close: the test, or NULL. */
 const struct result_test *results_test(const struct results *r, const char *id);
+struct result_test *results_test_of(struct results *r, const char *id); /* the same, to be changed */
 
 const char *test_status_name(enum test_status s);
 

@@ -13,6 +13,8 @@
 #include "verify/regex.h"
 
 #define RERUNS 3
+#define DOUBTED_MAX 20u            /* new failures of which the base is asked whether they come and go there too */
+#define DOUBT_MS 60000             /* most that asking it may take */
 #define NAMES_MAX 200u             /* of failures kept with a gate's result; the count is true */
 #define TEST_TEXT_BYTES (8u << 20) /* of the project's tests that hard-coded answers are looked for in */
 
@@ -57,26 +59,42 @@ static const char *tree_key(struct run *r)
     return r->key;
 }
 
+static int run_on_base(struct run *r, const struct gate *g, struct outcome *o, struct err *e)
+{
+    if (!r->before && bench_create(&r->setup, &r->base, &r->before, e) < 0)
+        return -(int)e->kind;
+    return gate_run(r->before, g, g->command, r->arena, o, r->cancel, e);
+}
+
+static bool is_cached(struct run *r)
+{
+    return r->spec->cache_dir && strcmp(tree_key(r), "-") != 0;
+}
+
+static void keep_baseline(struct run *r, const struct gate *g, const struct outcome *o)
+{
+    struct err ignored = ERR_INIT;
+    if (!is_cached(r) || o->timed_out || o->out_of_memory || o->out_of_disk)
+        return;
+    struct hash_hex key = baseline_key(tree_key(r), g, gate_env, r->spec->sandbox);
+    if (baseline_store(r->spec->cache_dir, &key, o, &ignored) == 0)
+        baseline_prune(r->spec->cache_dir);
+}
+
 /* 0 there, 1 the gate cannot run on the base, negative failed. `only_cached`: do not run it (1 when it is not cached). */
 static int baseline_of(struct run *r, const struct gate *g, bool only_cached, struct outcome *o, struct err *e)
 {
-    const char *dir = r->spec->cache_dir;
-    bool cache = dir && strcmp(tree_key(r), "-") != 0;
-    struct hash_hex key = { "" };
-    if (cache) {
-        key = baseline_key(tree_key(r), g, gate_env);
-        if (baseline_load(dir, &key, r->arena, o) == 1)
+    if (is_cached(r)) {
+        struct hash_hex key = baseline_key(tree_key(r), g, gate_env, r->spec->sandbox);
+        if (baseline_load(r->spec->cache_dir, &key, r->arena, o) == 1)
             return 0;
     }
     if (only_cached)
         return 1;
-    if (!r->before && bench_create(&r->setup, &r->base, &r->before, e) < 0)
-        return -(int)e->kind;
-    int rc = gate_run(r->before, g, g->command, r->arena, o, r->cancel, e);
-    if (rc == 0 && cache && !o->timed_out && !o->out_of_memory && !o->out_of_disk) {
-        struct err ignored = ERR_INIT;
-        if (baseline_store(dir, &key, o, &ignored) == 0)
-            baseline_prune(dir);
+    int rc = run_on_base(r, g, o, e);
+    if (rc == 0) {
+        o->runs = 1;
+        keep_baseline(r, g, o);
     }
     return rc;
 }
@@ -103,6 +121,30 @@ static void copy_names(struct strings *to, const struct strings *from, struct ar
         to->items[to->len++] = from->items[i];
 }
 
+/* The new failures of which `mixed` says so become flaky. */
+static int set_flaky(struct run *r, struct gate_result *gr, const bool *mixed, struct err *e)
+{
+    size_t n = gr->new_failures.len;
+    struct strings stay = { arena_array(r->arena, n + 1, sizeof(char *)), 0 }, why = { arena_array(r->arena, n + 1, sizeof(char *)), 0 };
+    struct strings flaky = { arena_array(r->arena, gr->flaky.len + n + 1, sizeof(char *)), 0 };
+    if (!stay.items || !why.items || !flaky.items)
+        return err_set(e, ERR_NOMEM, "gate '%s': out of memory", gr->gate->name);
+    for (size_t k = 0; k < gr->flaky.len; k++)
+        flaky.items[flaky.len++] = gr->flaky.items[k];
+    for (size_t k = 0; k < n; k++) {
+        if (mixed[k]) {
+            flaky.items[flaky.len++] = gr->new_failures.items[k];
+        } else {
+            stay.items[stay.len++] = gr->new_failures.items[k];
+            why.items[why.len++] = gr->messages.items[k];
+        }
+    }
+    gr->new_failures = stay;
+    gr->messages = why;
+    gr->flaky = flaky;
+    return 0;
+}
+
 /* Run what is new again: names that pass once are flaky. */
 static int rerun(struct run *r, struct gate_result *gr, const char *command, struct err *e)
 {
@@ -125,21 +167,44 @@ static int rerun(struct run *r, struct gate_result *gr, const char *command, str
         if (!left)
             break; /* all are flaky already */
     }
-    struct strings stay = { arena_array(r->arena, n + 1, sizeof(char *)), 0 }, why = { arena_array(r->arena, n + 1, sizeof(char *)), 0 };
-    gr->flaky = (struct strings){ arena_array(r->arena, n + 1, sizeof(char *)), 0 };
-    if (!stay.items || !why.items || !gr->flaky.items)
+    return set_flaky(r, gr, mixed, e);
+}
+
+/*
+ * What failed each time may have been failing at times before, too, and have passed in the one run of the base: that is
+ * run again, until all have failed there or it was run as often as the change. What it shows is kept with the baseline,
+ * so that the next round need not ask.
+ */
+static int doubt(struct run *r, struct gate_result *gr, struct outcome *before, struct err *e)
+{
+    int times = 1 + (r->spec->reruns ? r->spec->reruns : RERUNS);
+    int done = before->results.ntests ? before->runs : 1; /* without names nothing of it can be kept */
+    size_t n = gr->new_failures.len, open = n;
+    int64_t spent = 0;
+    bool may_waver = gr->gate->kind == GATE_TEST || gr->gate->kind == GATE_CUSTOM;
+    if (!may_waver || !n || n > DOUBTED_MAX || done >= times || before->duration_ms * (times - done) > DOUBT_MS)
+        return 0;
+    AUTO(ptr) bool *mixed = calloc(n, sizeof *mixed);
+    if (!mixed)
         return err_set(e, ERR_NOMEM, "gate '%s': out of memory", gr->gate->name);
-    for (size_t k = 0; k < n; k++) {
-        if (mixed[k]) {
-            gr->flaky.items[gr->flaky.len++] = gr->new_failures.items[k];
-        } else {
-            stay.items[stay.len++] = gr->new_failures.items[k];
-            why.items[why.len++] = gr->messages.items[k];
-        }
+    for (; open && done < times && spent < DOUBT_MS; before->runs = ++done) {
+        AUTO(outcome) struct outcome o = { 0 };
+        int rc = run_on_base(r, gr->gate, &o, e);
+        if (rc)
+            return rc < 0 ? rc : 0;
+        spent += o.duration_ms;
+        for (size_t k = 0; k < n; k++)
+            if (!mixed[k] && outcome_names_failure(&o, gr->new_failures.items[k])) {
+                mixed[k] = true;
+                open--;
+                struct result_test *t = results_test_of(&before->results, gr->new_failures.items[k]);
+                if (t)
+                    t->status = TEST_FAIL;
+            }
     }
-    gr->new_failures = stay;
-    gr->messages = why;
-    return 0;
+    gr->overhead_ms -= spent;
+    keep_baseline(r, gr->gate, before);
+    return open == n ? 0 : set_flaky(r, gr, mixed, e);
 }
 
 static int add_finding(struct run *r, const char *rule, enum finding_severity sev, const char *file, int64_t line, const char *message)
@@ -172,6 +237,15 @@ static void show_findings(struct run *r, const struct gate_result *gr, const str
                 break;
             }
     }
+}
+
+/* A gate that failed as before: did it run at all? Of one whose output nobody understands, what the shell says of its programs. */
+static bool is_mute(const struct outcome *o, enum gate_kind kind)
+{
+    if (outcome_says_nothing(o, kind))
+        return true;
+    bool missing = o->status == 126 || o->status == 127 || span_find(o->output, SPAN("] Error 127")) >= 0;
+    return missing && !o->results.ntests && !o->results.nfindings;
 }
 
 static int judge(struct run *r, struct gate_result *gr, struct outcome *after, const char *command, struct err *e)
@@ -222,6 +296,8 @@ static int judge(struct run *r, struct gate_result *gr, struct outcome *after, c
     }
     if (gr->new_failures.len && !after->timed_out && rerun(r, gr, command, e) < 0)
         return -(int)e->kind;
+    if (have && gr->new_failures.len && !after->timed_out && doubt(r, gr, &before, e) < 0)
+        return -(int)e->kind;
     gr->verdict = gr->new_failures.len ? VERDICT_FAIL : gr->flaky.len ? VERDICT_FLAKY : VERDICT_PASS;
     if (after->out_of_memory)
         gr->reason = "the sandbox's memory limit ended something in it";
@@ -229,6 +305,10 @@ static int judge(struct run *r, struct gate_result *gr, struct outcome *after, c
         gr->reason = "the sandbox's disk limit was reached";
     else if (after->timed_out)
         gr->reason = arena_printf(r->arena, "did not end within %lld s", (long long)(gr->gate->timeout_ms / 1000));
+    else if (gr->verdict == VERDICT_PASS && is_mute(after, gr->gate->kind)) {
+        gr->verdict = VERDICT_ERROR;
+        gr->reason = "it failed in the same way before, without anything that passed: it says nothing of this change";
+    }
     show_findings(r, gr, after);
     return 0;
 }

@@ -110,6 +110,86 @@ static void compare__one_old_finding_excuses_one(void **state)
     assert_int_equal(compare(&b, &o, &a).fresh.len, 1);
 }
 
+static void compare__names_that_change_from_run_to_run_are_the_same_tests(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        { "src/lib.rs - add (line 5)", "src/lib.rs - add (line 17)" },
+        { "t.py::test[<object at 0x7f01ab>]", "t.py::test[<object at 0x7f9c00>]" },
+        { "writes /tmp/pytest-1/a.txt", "writes /tmp/pytest-22/a.txt" },
+        { "user 2f1c9a7e-77aa-4b1c-9d0e-1234567890ab", "user 91d0c2aa-1b2c-4d3e-8f00-abcdefabcdef" },
+        { "took (12 ms)", "took (1093 ms)" },
+        { "at 2026-01-02 10:11:12", "at 2026-11-28 09:08:07" },
+        { "shuffled with seed 31907", "shuffled with seed 4" },
+    };
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        AUTO(arena) struct arena a = ARENA_INIT(16u << 20);
+        AUTO(outcome) struct outcome b = { 0 }, same = { 0 }, worse = { 0 }, passed = { 0 };
+        AUTO(buf) struct buf before = BUF_INIT(65536), after = BUF_INIT(65536), both = BUF_INIT(65536), good = BUF_INIT(65536);
+        buf_addf(&before, "1..2\nok 1 - a\nnot ok 2 - %s\n", pairs[i][0]);
+        buf_addf(&after, "1..2\nok 1 - a\nnot ok 2 - %s\n", pairs[i][1]);
+        buf_addf(&both, "1..2\nnot ok 1 - a\nnot ok 2 - %s\n", pairs[i][1]);
+        buf_addf(&good, "1..2\nok 1 - a\nok 2 - %s\n", pairs[i][1]);
+        run(&b, &a, "tap", buf_str(&before), 1, NULL);
+        run(&same, &a, "tap", buf_str(&after), 1, NULL);
+        run(&worse, &a, "tap", buf_str(&both), 1, NULL);
+        run(&passed, &a, "tap", buf_str(&good), 0, NULL);
+        struct difference d = compare(&b, &same, &a);
+        if (d.fresh.len || d.old.len != 1 || d.lost.len)
+            fail_msg("%s: %zu new, %zu old, %zu lost", pairs[i][0], d.fresh.len, d.old.len, d.lost.len);
+        assert_true(outcome_has_failure(&same, pairs[i][0]) && outcome_names_failure(&same, pairs[i][0]));
+        assert_false(outcome_has_failure(&passed, pairs[i][0]) || outcome_names_failure(&passed, pairs[i][0]));
+        d = compare(&b, &worse, &a);
+        assert_int_equal(d.fresh.len, 1);
+        assert_string_equal(d.fresh.items[0], "a");
+        d = compare(&passed, &same, &a); /* the same id, other verdict */
+        assert_int_equal(d.fresh.len, 1);
+    }
+}
+
+static void compare__two_tests_of_one_name_are_two(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena a = ARENA_INIT(16u << 20);
+    AUTO(outcome) struct outcome b = { 0 }, o = { 0 }, doc = { 0 }, doc2 = { 0 };
+    run(&b, &a, "tap", "1..2\nnot ok 1 - works\nok 2 - works\n", 1, NULL);
+    run(&o, &a, "tap", "1..2\nnot ok 1 - works\nnot ok 2 - works\n", 1, NULL);
+    assert_int_equal(compare(&b, &b, &a).fresh.len, 0);
+    struct difference d = compare(&b, &o, &a);
+    assert_int_equal(d.fresh.len, 1);
+    assert_string_equal(d.fresh.items[0], "works #2");
+    /* two that look the same once their lines are left out: one failed before, one excuses one */
+    run(&doc, &a, "tap", "1..2\nnot ok 1 - add (line 3)\nok 2 - add (line 9)\n", 1, NULL);
+    run(&doc2, &a, "tap", "1..2\nnot ok 1 - add (line 4)\nnot ok 2 - add (line 10)\n", 1, NULL);
+    d = compare(&doc, &doc2, &a);
+    assert_int_equal(d.fresh.len, 1);
+    assert_int_equal(d.old.len, 1);
+}
+
+static void outcome__that_has_nothing_that_passed_says_nothing(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena a = ARENA_INIT(16u << 20);
+    AUTO(outcome) struct outcome o = { 0 };
+    static const struct {
+        const char *reader, *text;
+        enum gate_kind kind;
+        bool nothing;
+    } rows[] = {
+        { "pytest", "= short test summary info =\nERROR tests/test_a.py - ImportError\n", GATE_TEST, true },
+        { "pytest", "= short test summary info =\nERROR tests/test_a.py - ImportError\n== 3 passed, 1 error in 0.1s ==\n", GATE_TEST, false },
+        { "tap", "1..2\nok 1 - a\nnot ok 2 - b\n", GATE_TEST, false },
+        { "gcc", "a.c:1:1: error: bad\n", GATE_BUILD, true },
+        { "gcc", "a.c:1:1: error: bad\n", GATE_LINT, false },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        run(&o, &a, rows[i].reader, rows[i].text, 1, NULL);
+        if (outcome_says_nothing(&o, rows[i].kind) != rows[i].nothing)
+            fail_msg("row %zu", i);
+        outcome_finish(&o);
+    }
+}
+
 static void compare__output_that_nobody_reads_is_told_by_its_failing_lines(void **state)
 {
     (void)state;
@@ -318,6 +398,9 @@ int main(void)
         cmocka_unit_test(compare__a_test_that_vanished_is_lost_or_failed),
         cmocka_unit_test(compare__findings_that_moved_are_not_new),
         cmocka_unit_test(compare__one_old_finding_excuses_one),
+        cmocka_unit_test(compare__names_that_change_from_run_to_run_are_the_same_tests),
+        cmocka_unit_test(compare__two_tests_of_one_name_are_two),
+        cmocka_unit_test(outcome__that_has_nothing_that_passed_says_nothing),
         cmocka_unit_test(compare__output_that_nobody_reads_is_told_by_its_failing_lines),
         cmocka_unit_test(compare__passing_now_has_no_failures),
         cmocka_unit_test(baseline__comes_back_as_it_was),
