@@ -63,6 +63,17 @@ static const struct {
     { 0, 999, "prompt too long", MODEL_ERR_CONTEXT },
     { 0, 999, "input is too long", MODEL_ERR_CONTEXT },
     { 0, 999, "too many tokens", MODEL_ERR_CONTEXT },
+    { 0, 999, "longer than the model's context length", MODEL_ERR_CONTEXT }, /* SGLang */
+    { 0, 999, "longer than the maximum model length", MODEL_ERR_CONTEXT },   /* vLLM */
+    { 0, 999, "exceeds model max length", MODEL_ERR_CONTEXT },               /* OpenVINO model server */
+    { 0, 999, "exceeds maximum input length", MODEL_ERR_CONTEXT },           /* TensorRT-LLM, DeepInfra */
+    { 0, 999, "greater than max_seq_len", MODEL_ERR_CONTEXT },               /* TabbyAPI */
+    { 0, 999, "`inputs` must have less than", MODEL_ERR_CONTEXT },           /* text-generation-inference */
+    { 0, 999, "`inputs` tokens + `max_new_tokens`", MODEL_ERR_CONTEXT },
+    { 0, 999, "exceed context limit", MODEL_ERR_CONTEXT },                   /* Anthropic */
+    { 0, 999, "exceeds the maximum number of tokens", MODEL_ERR_CONTEXT },   /* Gemini */
+    { 0, 999, "maximum prompt length", MODEL_ERR_CONTEXT },                  /* xAI */
+    { 0, 999, "reduce the length of the messages", MODEL_ERR_CONTEXT },      /* Groq */
     { 413, 413, "", MODEL_ERR_CONTEXT },
     { 0, 999, "loading model", MODEL_ERR_LOADING },
     { 0, 999, "model is loading", MODEL_ERR_LOADING },
@@ -216,8 +227,11 @@ static int64_t number_after(struct span s, const char *phrase)
 
 void failure_context_numbers(struct span text, int64_t *n_prompt, int64_t *n_ctx)
 {
-    static const char *const ctx[] = { "context length is", "context size (", "n_ctx\":", "context length of only", "context window of", "> " };
-    static const char *const prompt[] = { "you requested", "request (", "has at least", "resulted in", "n_prompt_tokens\":", "is too long:" };
+    static const char *const ctx[] = { "context length is", "context size (", "n_ctx\":", "context length of", "context window of", "> ", "context length (",
+                                      "maximum model length of", "max length:", "maximum input length", "max_seq_len", "must have less than", "must be <=",
+                                      "tokens allowed (", "prompt length is" };
+    static const char *const prompt[] = { "you requested", "request (", "has at least", "resulted in", "n_prompt_tokens\":", "is too long:", "the input (",
+                                         "(length", "prompt tokens:", "request contains", "prompt length", "input length (", "given:", "context limit:", "token count (" };
     for (size_t i = 0; *n_ctx < 0 && i < COUNT_OF(ctx); i++)
         *n_ctx = number_after(text, ctx[i]);
     for (size_t i = 0; *n_prompt < 0 && i < COUNT_OF(prompt); i++)
