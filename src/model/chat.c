@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "config/secret.h"
 #include "model/chat-internal.h"
+#include "model/control.h"
 #include "model/row.h"
 #include "model/schema.h"
 #include "model/text-tools.h"
@@ -81,6 +82,9 @@ static int write_head(struct chat *c, struct err *e)
         return nomem(e);
     }
     c->instructions = in_text ? span_of(arena_span(&c->arena, buf_span(&with_tools))) : c->given;
+    AUTO(buf) struct buf whole = BUF_INIT(CHAT_MAX_BYTES);
+    if (c->behaviour.escape_control && control_break(&whole, c->instructions))
+        c->instructions = span_of(arena_span(&c->arena, buf_span(&whole)));
     struct head h = { .model = c->ep->model, .instructions = c->instructions, .tools = list, .ntools = c->behaviour.tools ? c->ntools : 0,
                       .sampling = &c->sampling, .behaviour = &c->behaviour, .max_tokens = c->max_tokens };
     buf_reset(&c->wire.bytes);
@@ -92,17 +96,6 @@ static int write_head(struct chat *c, struct err *e)
     c->system_in_user = c->behaviour.system_place == SYSTEM_IN_USER && c->instructions.n;
     free(list);
     return ok ? 0 : nomem(e);
-}
-
-/* Control tokens such as <|im_end|> in text end the turn with some servers (quirk 41): break them up. */
-static bool add_escaped(struct buf *out, struct span s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        buf_addc(out, s.p[i]);
-        if (s.p[i] == '<' && i + 1 < s.n && s.p[i + 1] == '|')
-            buf_adds(out, "\u200b");
-    }
-    return !out->failed;
 }
 
 static int write_message(struct chat *c, const struct message *m, struct err *e);
@@ -120,16 +113,35 @@ int chat_write(struct chat *c, const struct message *m, struct err *e)
     return write_escaped(c, &plain, e);
 }
 
+/* Where the server would take them for its own, control tokens are broken up: in words, results, and calls that are sent back. */
 static int write_escaped(struct chat *c, const struct message *m, struct err *e)
 {
-    if (!c->behaviour.escape_control || m->role == MESSAGE_ASSISTANT || m->role == MESSAGE_IMAGE || span_find(m->text, SPAN("<|")) < 0)
-        return write_message(c, m, e);
     AUTO(buf) struct buf text = BUF_INIT(CHAT_MAX_BYTES);
+    struct buf *args = NULL;
+    struct said_call calls[CHAT_MAX_CALLS];
     struct message broken = *m;
-    if (!add_escaped(&text, m->text))
-        return err_set(e, ERR_LIMIT, "the conversation is longer than %u MiB", CHAT_MAX_BYTES >> 20);
-    broken.text = buf_span(&text);
-    return write_message(c, &broken, e);
+    if (!c->behaviour.escape_control || m->role == MESSAGE_IMAGE)
+        return write_message(c, m, e);
+    if (control_break(&text, m->text))
+        broken.text = buf_span(&text);
+    bool failed = text.failed;
+    if (m->ncalls && m->ncalls <= CHAT_MAX_CALLS) {
+        args = calloc(m->ncalls, sizeof *args);
+        failed |= !args;
+        for (size_t i = 0; args && i < m->ncalls; i++) {
+            buf_init(&args[i], CHAT_MAX_BYTES);
+            calls[i] = m->calls[i];
+            if (control_break(&args[i], m->calls[i].args))
+                calls[i].args = buf_span(&args[i]);
+            failed |= args[i].failed;
+        }
+        broken.calls = calls;
+    }
+    int rc = failed ? err_set(e, ERR_LIMIT, "the conversation is longer than %u MiB", CHAT_MAX_BYTES >> 20) : write_message(c, &broken, e);
+    for (size_t i = 0; args && i < m->ncalls; i++)
+        buf_finish(&args[i]);
+    free(args);
+    return rc;
 }
 
 static int write_message(struct chat *c, const struct message *m, struct err *e)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "model/chat-internal.h"
+#include "model/control.h"
 #include "model/leak.h"
 #include "model/row.h"
 #include "model/schema.h"
@@ -26,6 +27,13 @@ static struct span keep(struct arena *a, struct span s)
 {
     const char *p = s.n ? arena_span(a, s) : "";
     return (struct span){ p ? p : "", p ? s.n : 0 };
+}
+
+/* Control tokens that a model copied as we had broken them up. */
+static struct span joined(const struct chat *c, struct span s, struct arena *a)
+{
+    AUTO(buf) struct buf whole = BUF_INIT(s.n + 1);
+    return c->behaviour.escape_control && control_join(&whole, s) ? keep(a, buf_span(&whole)) : s;
 }
 
 /* Known prefixes that models put before a name: "functions.read" (harmony), "default_api.read" (Gemma). */
@@ -257,7 +265,7 @@ static size_t gather_native(struct chat *c, struct collect *r, struct candidate 
         memset(&k[n], 0, sizeof k[n]);
         k[n].id = span_of(from->id);
         k[n].name = span_of(from->name);
-        k[n].args = buf_span(&from->args);
+        k[n].args = joined(c, buf_span(&from->args), a);
         k[n].source = CALL_NATIVE;
         if (from->odd)
             snprintf(k[n].problem, sizeof k[n].problem, "error: the name of the tool could not be read; nothing was run");
@@ -314,6 +322,7 @@ int judge(struct chat *c, struct collect *r, bool last, struct arena *a, struct 
     struct span text = buf_span(&r->text), thinking = buf_span(&r->reasoning);
     if (!utf8_valid(text) && utf8_add_valid(&valid, text))
         text = buf_span(&valid);
+    text = joined(c, text, a);
     if (!thinking.n)
         split_thinking(&text, &thinking);
     bool truncated = silently_truncated(c, r), cut = cut_short(c, r);

@@ -102,7 +102,8 @@ static void quirk_holds__only_where_all_conditions_do(void **state)
         if (quirk_holds(&q[i], &ep))
             assert_ok(quirk_apply(&q[i], &b, &e), &e);
     assert_true(b.merge_user_after_tool && b.nine_char_ids && b.plain_schemas);
-    assert_false(b.count_prompt || b.escape_control);
+    assert_true(b.escape_control);
+    assert_false(b.count_prompt);
     ep = (struct endpoint){ .server = SERVER_OLLAMA, .model = "qwen3", .version = "0.2", .chat_template = "" };
     memset(&b, 0, sizeof b);
     for (size_t i = 0; i < n; i++)
