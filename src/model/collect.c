@@ -183,6 +183,8 @@ struct collect_call *collect_call(struct collect *c, struct span id, int64_t ind
         if (fresh && c->sink->call)
             c->sink->call(c->sink->ctx, k->name);
     }
+    if (args.n && span_eq(args, buf_span(&k->args)) && args_complete(k))
+        return k; /* whole arguments, sent once more with the end of the call */
     buf_add_span(&k->args, args);
     return k;
 }

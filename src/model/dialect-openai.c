@@ -461,8 +461,8 @@ static int openai_body(struct collect *c, const json_t *answer, struct err *e)
         collect_error(c, answer);
         return 0;
     }
-    const json_t *choices = json_object_get(answer, "choices");
-    if (!json_is_array(choices) && !json_object_get(answer, "usage") && !json_object_get(answer, "prompt_progress"))
+    const json_t *choices = json_object_get(answer, "choices"); /* null in what some send before or behind the words */
+    if (!choices && !json_object_get(answer, "usage") && !json_object_get(answer, "prompt_progress"))
         return err_set(e, ERR_PROTOCOL, "the answer is not a chat completion");
     const json_t *choice = json_array_get(choices, 0);
     if (json_count(choice, "index", 0) != 0)
@@ -499,6 +499,8 @@ static int openai_event(struct collect *c, struct span name, struct span data, s
         collect_error(c, j);
         return 0;
     }
+    if (!json_object_get(j, "choices") && (name.n || span_eqs(json_span(json_object_get(j, "type")), "ping")))
+        return json_object_get(j, "error") ? openai_body(c, j, e) : 0; /* a sign of life, or another event of a proxy's own */
     return openai_body(c, j, e);
 }
 

@@ -201,12 +201,15 @@ static void look(struct http_transfer *base)
     const struct curl_api *c = owner(t)->curl;
     long status = 0;
     char *type = NULL;
+    char *to = NULL;
     curl_off_t after = -1;
     c->curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     c->curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
     c->curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &after);
+    c->curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &to);
     base->status = (int)status;
     (void)snprintf(base->type, sizeof base->type, "%s", type ? type : "");
+    (void)snprintf(base->location, sizeof base->location, "%s", to ? to : "");
     if (after > 0)
         base->retry_after_ms = (after > 86400 ? 86400 : (int64_t)after) * 1000;
 }

@@ -42,6 +42,7 @@ struct http_transfer {
     enum http_how how; /* when done */
     int status;
     char type[96];
+    char location[160]; /* where a redirection points */
     int64_t retry_after_ms, sent_us, last_byte_ms;
     char error[HTTP_ERROR_BYTES];
 };

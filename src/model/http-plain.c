@@ -148,8 +148,8 @@ static bool has_token(struct span value, const char *token)
     return false;
 }
 
-/* The head is whole: false when it is no answer of HTTP. */
-static bool understand_head(struct plain_transfer *t, struct span head)
+/* The head is whole: false when it is no answer of HTTP. `packed`: the body is compressed. */
+static bool understand_head(struct plain_transfer *t, struct span head, bool *packed)
 {
     struct span line, v, rest = head;
     struct err ignored = ERR_INIT;
@@ -162,6 +162,10 @@ static bool understand_head(struct plain_transfer *t, struct span head)
     while (span_line(&rest, &line)) {
         if (header_is(line, "Content-Type", &v))
             (void)snprintf(t->base.type, sizeof t->base.type, "%.*s", (int)v.n, v.p);
+        else if (header_is(line, "Location", &v))
+            (void)snprintf(t->base.location, sizeof t->base.location, "%.*s", (int)v.n, v.p);
+        else if (header_is(line, "Content-Encoding", &v))
+            *packed = !has_token(v, "identity");
         else if (header_is(line, "Content-Length", &v)) {
             if (parse_i64(v, 0, INT64_MAX, &length, &ignored) < 0)
                 return false;
@@ -243,8 +247,13 @@ static void take_head(struct plain_transfer *t, struct span *data)
         size_t at = before ? (size_t)(before - t->in.p) + 1 : 0;
         if (span_trim(span_sub(buf_span(&t->in), at, t->in.n)).n > 0)
             continue;
-        if (at > 0 && !understand_head(t, span_sub(buf_span(&t->in), 0, at))) {
+        bool packed = false;
+        if (at > 0 && !understand_head(t, span_sub(buf_span(&t->in), 0, at), &packed)) {
             end(t, HTTP_FAILED, "the answer is not HTTP", 0);
+            return;
+        }
+        if (packed) {
+            end(t, HTTP_FAILED, "the answer is compressed, which was not asked for", 0);
             return;
         }
         buf_reset(&t->in);

@@ -87,6 +87,11 @@ struct span http_content_type(const struct http_transfer *t)
     return span_of(t->type);
 }
 
+const char *http_location(const struct http_transfer *t)
+{
+    return t->location;
+}
+
 int64_t http_retry_after_ms(const struct http_transfer *t)
 {
     return t->retry_after_ms;

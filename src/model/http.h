@@ -54,6 +54,7 @@ enum http_how http_how(const struct http_transfer *t);
 const char *http_error(const struct http_transfer *t);  /* libcurl's words */
 int http_status(const struct http_transfer *t);         /* 0 until the head came */
 struct span http_content_type(const struct http_transfer *t);
+const char *http_location(const struct http_transfer *t);   /* where a redirection points, or ""; none is followed: the key would go along */
 int64_t http_retry_after_ms(const struct http_transfer *t); /* -1: the server does not say */
 int64_t http_sent_us(const struct http_transfer *t);    /* clock_us when the first body byte was handed over; 0 not yet */
 int64_t http_last_byte_ms(const struct http_transfer *t); /* clock_ms of the last byte either way */

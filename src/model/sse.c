@@ -44,6 +44,12 @@ static int add_data(struct sse *s, struct span value, struct err *e)
     return s->data.failed ? too_long(s, e) : 0;
 }
 
+/* Some leave the empty line between events out. No JSON text goes on with these behind a `}` at a line's end. */
+static bool begins_anew(const struct sse *s, struct span value)
+{
+    return s->has_data && s->data.n && s->data.p[s->data.n - 1] == '}' && (span_starts(value, "{") || span_eqs(value, "[DONE]"));
+}
+
 static int take_line(struct sse *s, struct span line, struct err *e)
 {
     if (!s->begun) {
@@ -69,8 +75,14 @@ static int take_line(struct sse *s, struct span line, struct err *e)
     struct span value = c < 0 ? (struct span){ "", 0 } : span_sub(line, (size_t)c + 1, line.n);
     if (value.n && value.p[0] == ' ')
         value = span_sub(value, 1, value.n);
-    if (span_eqs(field, "data"))
+    if (span_eqs(field, "data")) {
+        if (begins_anew(s, value)) {
+            int rc = dispatch(s, e);
+            if (rc < 0)
+                return rc;
+        }
         return add_data(s, value, e);
+    }
     if (span_eqs(field, "event"))
         snprintf(s->name, sizeof s->name, "%.*s", (int)value.n, value.p);
     return 0; /* id, retry, and what we do not know */

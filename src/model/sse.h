@@ -8,7 +8,8 @@
  *     sse_finish(&s);
  *
  * Taken as servers are: \n, \r\n and \r end lines; comments (keep-alives) are counted and skipped; a
- * line that begins with `{` is data although "data:" is missing (errors inside a stream, NDJSON).
+ * line that begins with `{` is data although "data:" is missing (errors inside a stream, NDJSON); a whole
+ * object behind a whole object is the next event although no empty line stands between.
  */
 #ifndef STEAD_MODEL_SSE_H
 #define STEAD_MODEL_SSE_H

@@ -215,6 +215,10 @@ static void conclude(struct exchange *x)
         AUTO(buf) struct buf type = BUF_INIT(256);
         failure_text(buf_span(&x->body), &x->words, &type, &x->n_prompt, &x->n_ctx);
         x->error = failure_classify(x->status, buf_span(&type), buf_span(&x->words));
+        if (x->status < 400 && http_location(x->t)[0]) {
+            buf_reset(&x->words);
+            buf_addf(&x->words, "status %d: it moved to %s", x->status, http_location(x->t));
+        }
         if (!x->words.n)
             buf_addf(&x->words, "status %d", x->status);
         return;

@@ -28,6 +28,8 @@ static const struct {
     { "unknown fields", "id: 1\nretry: 2\nfoo\ndata: a\n\n", "[|a]" },
     { "event without data", "event: x\n\ndata: a\n\n", "[|a]" },
     { "empty data", "data:\n\n", "[|]" },
+    { "no line between events", "data: {\"a\":1}\ndata: {\"b\":2}\ndata: [DONE]\n", "[|{\"a\":1}][|{\"b\":2}][|[DONE]]" },
+    { "an object over several lines", "data: {\"a\":\ndata: {\"b\":2}\ndata: }\n\n", "[|{\"a\":\n{\"b\":2}\n}]" },
     { "nothing", "", "" },
 };
 
