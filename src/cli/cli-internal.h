@@ -17,6 +17,9 @@ int cli_count(const struct cli *cli, const char *name);
 /* Flush; report a failed write; the exit code to leave with. */
 int cli_out_end(struct cli *cli, int code);
 void cli_out_now(void);
+/* What is printed between the two is text for people: with --json, one object that holds it. */
+void cli_text_begin(struct cli *cli);
+void cli_text_end(struct cli *cli);
 int write_out(int fd, const char *p, size_t n);
 void cli_finish(struct cli *cli);
 void cli_config_finish(struct cli *cli);

@@ -398,11 +398,32 @@ int write_out(int fd, const char *p, size_t n)
     return 0;
 }
 
+static bool out_held; /* between cli_text_begin and cli_text_end */
+
 void cli_out(struct cli *cli, struct span text)
 {
     buf_add_span(&out_buf, text);
-    if (cli->tty || out_buf.n > 65536)
+    if (!out_held && (cli->tty || out_buf.n > 65536))
         out_flush();
+}
+
+void cli_text_begin(struct cli *cli)
+{
+    out_flush();
+    out_held = cli->json;
+}
+
+void cli_text_end(struct cli *cli)
+{
+    if (!out_held)
+        return;
+    AUTO(buf) struct buf text = BUF_INIT(OUT_LIMIT_BYTES);
+    buf_add_span(&text, buf_span(&out_buf));
+    buf_reset(&out_buf);
+    out_held = false;
+    buf_adds(&out_buf, "{\"v\":1,\"text\":");
+    buf_add_json(&out_buf, buf_span(&text));
+    cli_out(cli, SPAN("}\n"));
 }
 
 void cli_out_now(void)

@@ -116,7 +116,7 @@ static int list_main(struct cli *cli)
         list_text(cli, all);
     else
         return cli_fail(cli, EXIT_UNSERVED, &e);
-    return EXIT_DONE;
+    return all && all->len ? EXIT_DONE : EXIT_UNSERVED;
 }
 
 const struct command cmd_endpoint_list = {

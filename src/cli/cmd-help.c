@@ -15,8 +15,11 @@ static int print_text(struct cli *cli, struct buf *text)
     int code = EXIT_DONE;
     if (buf_check(text, &e) < 0)
         code = cli_fail(cli, EXIT_FAILED, &e);
-    else
+    else {
+        cli_text_begin(cli);
         cli_out(cli, buf_span(text));
+        cli_text_end(cli);
+    }
     buf_finish(text);
     return code;
 }

@@ -668,6 +668,11 @@ static int screen_session(struct ui *ui, struct err *e)
 static int interactive_main(struct cli *cli)
 {
     struct err e = ERR_INIT;
+    if (cli->json) {
+        err_set(&e, ERR_USAGE, "the interactive session has no form in JSON");
+        err_hint(&e, "stead run --json \"TASK\"");
+        return cli_fail(cli, EXIT_USAGE, &e);
+    }
     struct ui *ui = calloc(1, sizeof *ui);
     AUTO(ptr) char *workspace = getcwd(NULL, 0);
     AUTO(journal) struct journal *j = NULL;

@@ -92,12 +92,15 @@ static int list_main(struct cli *cli)
     AUTO(ptr) char *cwd = getcwd(NULL, 0);
     struct list l = { .cli = cli, .json = BUF_INIT(JSON_LIMIT_BYTES), .all = cli_flag(cli, "all") };
     int64_t limit = cli_int(cli, "limit", SHOWN_SESSIONS);
-    int code = open_journal(cli, &j, &e);
-    if (code != EXIT_DONE)
-        return code;
+    int code = EXIT_DONE;
+    struct config *c = cli_config(cli, &e);
+    if (!c)
+        return cli_fail(cli, EXIT_USAGE, &e);
+    if (journal_open(config_journal_path(c), JOURNAL_READ, &j, &e) < 0 && e.kind != ERR_NOT_FOUND) /* none yet: an empty list */
+        return cli_fail(cli, EXIT_FAILED, &e);
     if (cli->json)
         buf_adds(&l.json, "{\"v\":1,\"sessions\":[");
-    if (journal_sessions(j, l.all ? NULL : cwd, (size_t)limit, cli->json ? list_json : list_text, &l, &e) < 0)
+    if (j && journal_sessions(j, l.all ? NULL : cwd, (size_t)limit, cli->json ? list_json : list_text, &l, &e) < 0)
         code = cli_fail(cli, cli_exit_of(&e), &e);
     else if (cli->json) {
         buf_adds(&l.json, "]}\n");

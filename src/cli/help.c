@@ -30,6 +30,7 @@ static void print_options(struct cli *cli, const struct option *options)
 void help_overview(struct cli *cli)
 {
     const char *b = cli_style(cli, "bold"), *r = cli_style(cli, "reset");
+    cli_text_begin(cli);
     cli_outf(cli,
              "stead: local coding agents, run as infrastructure\n\n"
              "usage: stead [options]                 interactive session in this directory\n"
@@ -40,6 +41,7 @@ void help_overview(struct cli *cli)
     cli_outf(cli, "\noptions of every command:\n");
     print_options(cli, common_options);
     cli_outf(cli, "\n`stead COMMAND --help` tells more; `man stead` tells all.\n");
+    cli_text_end(cli);
 }
 
 static void help_usage(struct cli *cli, const struct command *cmd)
@@ -50,6 +52,7 @@ static void help_usage(struct cli *cli, const struct command *cmd)
 
 void help_command(struct cli *cli, const struct command *cmd)
 {
+    cli_text_begin(cli);
     help_usage(cli, cmd);
     cli_outf(cli, "\n%s\n", cmd->summary);
     if (cmd->about)
@@ -71,6 +74,7 @@ void help_command(struct cli *cli, const struct command *cmd)
                 cli_outf(cli, "      %.*s\n", (int)(line.n - n - 1), line.p + tab + 1);
         }
     }
+    cli_text_end(cli);
 }
 
 static bool in_group(const struct command *cmd, const char *group)
@@ -81,11 +85,13 @@ static bool in_group(const struct command *cmd, const char *group)
 
 void help_group(struct cli *cli, const char *group)
 {
+    cli_text_begin(cli);
     cli_outf(cli, "usage: stead %s ACTION [options]\n\n", group);
     for (const struct command *const *c = commands; *c; c++)
         if (in_group(*c, group))
             cli_outf(cli, "  %s%-18s%s %s\n", cli_style(cli, "bold"), (*c)->name, cli_style(cli, "reset"), (*c)->summary);
     cli_outf(cli, "\n`stead %s ACTION --help` tells more.\n", group);
+    cli_text_end(cli);
 }
 
 /* roff: a leading dot or quote would be a request, a backslash an escape, a minus a hyphen. */

@@ -54,6 +54,15 @@ static void settle_output(struct cli *cli)
     cli->config_file = cli_string(cli, "config");
 }
 
+/* Also where the command line cannot be read: whoever asked for JSON reads no other. */
+static bool asks_json(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
 static int enter_dir(struct cli *cli, struct err *e)
 {
     cli->dir = cli_string(cli, "dir");
@@ -80,8 +89,11 @@ static int run(struct cli *cli, int argc, char **argv)
     struct err e = ERR_INIT;
     const char *group = NULL;
     int used = 0;
-    if (leading_options(cli, argc, argv, &e) < 0)
+    bool json = asks_json(argc, argv); /* now: reading moves the operands to the front */
+    if (leading_options(cli, argc, argv, &e) < 0) {
+        cli->json = json;
         return cli_fail(cli, EXIT_USAGE, &e);
+    }
     argc = cli->argc;
     argv = cli->argv;
     settle_output(cli);
@@ -104,7 +116,14 @@ static int run(struct cli *cli, int argc, char **argv)
     }
     if (!cmd && group) {
         bool asks_help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
-        if (asks_help || argc == 1) {
+        bool no_action = argc == 1 || (argc == 2 && strcmp(argv[1], "--json") == 0);
+        cli->json |= json;
+        if (no_action && cli->json) {
+            err_set(&e, ERR_USAGE, "'stead %s' needs an action", group);
+            err_hint(&e, "`stead %s --help` lists its actions", group);
+            return cli_fail(cli, EXIT_USAGE, &e);
+        }
+        if (asks_help || no_action) {
             help_group(cli, group);
             return asks_help ? EXIT_DONE : EXIT_USAGE;
         }
@@ -118,6 +137,7 @@ static int run(struct cli *cli, int argc, char **argv)
         char what[64];
         (void)clean_into(what, sizeof what, span_of(argv[0]), CLEAN_LINE);
         const struct command *near = cli_nearest_command(argv[0]);
+        cli->json |= json;
         err_set(&e, ERR_USAGE, "unknown command '%s'", what);
         if (near)
             err_hint(&e, "did you mean `stead %s`?", near->name);
@@ -129,7 +149,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (cli_check_known(cli, &e) < 0)
         return cli_fail(cli, EXIT_USAGE, &e);
     if (cli_parse(cli, argc - used, argv + used, &e) < 0) {
-        cli->json = cli->json || cli_count(cli, "json") > 0;
+        cli->json = cmd->stop_at_operand ? cli_count(cli, "json") > 0 : json;
         return cli_fail(cli, EXIT_USAGE, &e);
     }
     settle_output(cli);
