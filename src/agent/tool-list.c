@@ -79,13 +79,11 @@ static int run_list(struct tool_run *run, const void *data, struct buf *out, str
     int r = sandbox_list(run->env->sandbox, path, SANDBOX_LIST_RECURSIVE | SANDBOX_LIST_IGNORE, TOOL_LIST_MAX, run->arena, &f, &n,
                          &truncated, run->env->cancel, e);
     if (r < 0) {
-        if (e->kind == ERR_NOT_FOUND)
-            return tool_missing(run, path, e);
         struct sandbox_stat st;
         struct err ignored = ERR_INIT;
         if (e->kind != ERR_CANCELLED && sandbox_stat(run->env->sandbox, path, &st, &ignored) >= 0 && st.type != SANDBOX_DIR)
             return err_set(e, ERR_INPUT, "%s is not a directory: use read", tool_shown_path(run->env, path));
-        return r;
+        return e->kind == ERR_NOT_FOUND ? tool_missing(run, path, e) : r;
     }
     /* Paths in results can be given to the other tools as they are: relative to the workspace. */
     const char *shown = tool_shown_path(run->env, path);

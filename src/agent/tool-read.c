@@ -93,7 +93,7 @@ static int run_read(struct tool_run *run, const void *data, struct buf *out, str
         return 0;
     }
     if (from > total)
-        return err_set(e, ERR_INPUT, "%s has %zu lines, `from` is %zu", shown, total, from);
+        return err_set(e, ERR_INPUT, "%s has %zu line%s, `from` is %zu", shown, total, total == 1 ? "" : "s", from);
     if (to < from)
         return err_set(e, ERR_INPUT, "`to` (%zu) is before `from` (%zu)", to, from);
     if (to > total)

@@ -74,8 +74,12 @@ static int run_search(struct tool_run *run, const void *data, struct buf *out, s
             *e = first;
         how = " (not a valid pattern: searched as plain text)";
     }
-    if (r < 0)
-        return e->kind == ERR_NOT_FOUND && s.path ? tool_missing(run, s.path, e) : r;
+    if (r < 0) {
+        struct sandbox_stat st;
+        struct err gone = ERR_INIT;
+        bool missing = s.path && e->kind != ERR_CANCELLED && sandbox_stat(run->env->sandbox, s.path, &st, &gone) < 0 && gone.kind == ERR_NOT_FOUND;
+        return missing ? tool_missing(run, s.path, e) : r;
+    }
     if (found.n == 0) {
         buf_addf(out, "no matches%s", how);
         return 0;
