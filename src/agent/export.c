@@ -219,18 +219,12 @@ static const struct {
     { "result", md_end },
 };
 
-/* What rebuilds a conversation is of use to stead alone, and large. */
-static bool is_internal(const char *type)
-{
-    return strcmp(type, "prompt") == 0;
-}
-
 static int export_event(void *ctx, const struct journal_event *ev)
 {
     struct exporter *x = ctx;
     if (ev->seq > x->until)
         return 1;
-    if (is_internal(ev->type))
+    if (session_internal(ev->type))
         return 0;
     if (x->format == SESSION_JSONL) {
         journal_event_line(&x->out, ev);

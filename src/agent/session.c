@@ -179,7 +179,12 @@ static int replay_one(struct replay *r, const char *type, const json_t *json, st
         s->goal = string_of(r, json, "goal");
     } else if (strcmp(type, "layer") == 0)
         s->layer = string_of(r, json, "layer"); /* a fork's own */
-    else if (strcmp(type, "user") == 0) {
+    else if (strcmp(type, "asked") == 0) {
+        s->unsaid = string_of(r, json, "text");
+        if (!s->task[0])
+            s->task = s->unsaid;
+    } else if (strcmp(type, "user") == 0) {
+        s->unsaid = "";
         if (!s->task[0] && strcmp(string_of(r, json, "kind"), "task") == 0)
             s->task = string_of(r, json, "text");
         if (s->npending < PENDING_MAX)
@@ -237,6 +242,11 @@ static int replay(struct replay *r, const struct past *p, size_t n, int64_t stop
     return 0;
 }
 
+bool session_internal(const char *type)
+{
+    return strcmp(type, "prompt") == 0 || strcmp(type, "asked") == 0;
+}
+
 int session_load_at(struct journal *j, const char *id, const char *workspace, int64_t step, struct arena *a, struct session_state *out,
                     struct err *e)
 {
@@ -250,7 +260,7 @@ int session_load_at(struct journal *j, const char *id, const char *workspace, in
         return r;
     struct session_state s = {
         .workspace = f.s.workspace, .task = "", .status = f.s.status, .endpoint = "", .endpoint_url = "", .model = "", .dialect = "",
-        .tools = "", .prompt_blob = "", .layer = "", .change = "", .goal = "", .created_ms = f.s.created_ms, .updated_ms = f.s.updated_ms,
+        .tools = "", .prompt_blob = "", .layer = "", .change = "", .goal = "", .unsaid = "", .created_ms = f.s.created_ms, .updated_ms = f.s.updated_ms,
     };
     memcpy(s.id, f.s.id, sizeof s.id);
     (void)snprintf(s.parent, sizeof s.parent, "%s", f.s.parent ? f.s.parent : "");

@@ -49,6 +49,7 @@ struct session_state {
     bool owed;                /* prefix ends with something that the model has not answered */
     const char **pending;     /* user messages told, not yet part of prefix */
     size_t npending;
+    const char *unsaid;       /* what a person asked last, where it did not become a message any more; "" */
     int64_t prompt_tokens, completion_tokens;
     int64_t created_ms, updated_ms;
 };
@@ -64,6 +65,9 @@ int session_load_at(struct journal *j, const char *id, const char *workspace, in
 int session_undo(struct journal *j, const struct session_state *s, int64_t step, struct err *e) WARN_UNUSED;
 
 /* A new session that shares the past of `s` up to `step` (0: all). */
+/* What rebuilds a conversation: of use to stead alone, and in no stream of events that others read. */
+bool session_internal(const char *type);
+
 int session_fork(struct journal *j, const struct session_state *s, int64_t step, char out[ID_SIZE],
                  struct err *e) WARN_UNUSED;
 

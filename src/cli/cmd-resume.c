@@ -81,6 +81,12 @@ static int load(struct cli *cli, const char *id, struct arena *a, struct session
         err_hint(e, "stead resume -C '%s' %s", s->workspace, s->id);
         return -ERR_USAGE;
     }
+    return 0;
+}
+
+/* A copy has to be of something: a session that was killed before its first words is gone on with, not copied. */
+static int has_words(const struct session_state *s, struct err *e)
+{
     if (s->prefix.n == 0) {
         err_set(e, ERR_NOT_FOUND, "session %s holds no conversation to go on with", s->id);
         return -ERR_NOT_FOUND;
@@ -96,7 +102,7 @@ static int resume_main(struct cli *cli)
     struct operands o;
     if (read_operands(cli, false, &o, &e) < 0)
         return cli_fail(cli, EXIT_USAGE, &e);
-    if (load(cli, o.session, &a, &s, &e) < 0)
+    if (load(cli, o.session, &a, &s, &e) < 0 || (!s.unsaid[0] && !s.npending && has_words(&s, &e) < 0))
         return cli_fail(cli, cli_exit_of(&e), &e);
     return run_session(cli, s.id, o.message);
 }
@@ -140,7 +146,7 @@ static int fork_main(struct cli *cli)
     struct operands o;
     if (read_operands(cli, true, &o, &e) < 0)
         return cli_fail(cli, EXIT_USAGE, &e);
-    if (load(cli, o.session, &a, &s, &e) < 0)
+    if (load(cli, o.session, &a, &s, &e) < 0 || has_words(&s, &e) < 0)
         return cli_fail(cli, cli_exit_of(&e), &e);
     int64_t step = s.step;
     if (o.step && parse_i64(span_of(o.step), 1, s.step, &step, &e) < 0) {

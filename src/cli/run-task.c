@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/session.h"
 #include "base/mem.h"
 #include "cli/ask-why.h"
 #include "cli/cli-internal.h"
@@ -31,10 +32,17 @@ struct task_spec run_spec(const struct cli *cli)
     };
 }
 
+struct stream {
+    struct cli *cli;
+    int64_t seq; /* of the last event */
+};
+
 static int json_event(void *ctx, const struct journal_event *ev)
 {
-    struct cli *cli = ctx;
-    if (strcmp(ev->type, "prompt") == 0) /* the conversation's bytes: large, and of use to stead alone */
+    struct stream *s = ctx;
+    struct cli *cli = s->cli;
+    s->seq = ev->seq;
+    if (session_internal(ev->type))
         return 0;
     struct buf line = BUF_INIT(JOURNAL_EVENT_LIMIT + 4096);
     journal_event_line(&line, ev);
@@ -71,6 +79,7 @@ static int run_warm(struct cli *cli, struct config *cfg, struct task_spec *spec,
     AUTO(journal) struct journal *j = NULL;
     AUTO(task) struct task *t = NULL;
     struct show show;
+    struct stream stream = { cli, 0 };
     struct task_result r = { 0 };
     spec->loop = cli_loop(cli, e);
     if (!spec->loop)
@@ -91,11 +100,16 @@ static int run_warm(struct cli *cli, struct config *cfg, struct task_spec *spec,
         spec->live = show_live(&show);
         spec->events = show_events(&show);
     }
-    if (journal_subscribe(j, cli->json ? json_event : show_event, cli->json ? (void *)cli : (void *)&show, e) < 0 ||
+    if (journal_subscribe(j, cli->json ? json_event : show_event, cli->json ? (void *)&stream : (void *)&show, e) < 0 ||
         task_open(spec, &t, e) < 0)
         return cli_fail(cli, cli_exit_of(e), e);
     if (task_turn(t, text, &r, cli_cancel(cli), e) < 0) {
-        cli->json &= !r.recorded; /* else the error and the result are in the stream already */
+        if (cli->json && !r.recorded && stream.seq > 0) {
+            AUTO(buf) struct buf lines = BUF_INIT(1 << 18);
+            task_unrecorded(t, e, &r, stream.seq, &lines);
+            cli_out(cli, buf_span(&lines));
+        }
+        cli->json &= stream.seq == 0; /* else the error and the result are in the stream already */
         return cli_fail(cli, r.exit, e);
     }
     if (!cli->json)

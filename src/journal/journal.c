@@ -398,16 +398,18 @@ static int count_session(void *ctx, struct journal_session *s, struct span first
 {
     struct session_reader *r = ctx;
     (void)first_task, (void)last_result;
+    if (!r->wanted[0] && !s->events && !s->parent)
+        return 0; /* killed before its first event: nothing to go on with */
     if (!r->seen++ || strcmp(s->id, r->wanted) == 0)
         memcpy(r->first, s->id, sizeof r->first);
-    return 0;
+    return !r->wanted[0]; /* the latest is enough */
 }
 
 int journal_session_find(struct journal *j, const char *id, const char *workspace, journal_session_fn fn, void *ctx,
                          struct err *e)
 {
     struct session_reader r = { fn, ctx, id ? id : "", 0, "" };
-    int ret = store_sessions(j->store, id, id ? NULL : workspace, id ? 3 : 1, count_session, &r, e);
+    int ret = store_sessions(j->store, id, id ? NULL : workspace, id ? 3 : 0, count_session, &r, e);
     if (ret < 0)
         return ret;
     if (r.seen == 0) {

@@ -120,7 +120,7 @@ struct journal_session {
     int64_t created_ms, updated_ms;
     int64_t events;        /* = last seq */
     const char *status;    /* of its `result` event; "open" when there is none */
-    const char *task;      /* text of its first `task` event, at most 200 bytes; "" */
+    const char *task;      /* text of its first `asked` or `task` event, at most 200 bytes; "" */
 };
 
 int journal_session_start(struct journal *j, struct journal_session *s, struct err *e) WARN_UNUSED;
@@ -129,7 +129,7 @@ typedef int (*journal_session_fn)(void *ctx, const struct journal_session *s);
 /* Newest first; only those of a workspace unless NULL; at most `limit` (0: all). */
 int journal_sessions(struct journal *j, const char *workspace, size_t limit, journal_session_fn fn, void *ctx,
                      struct err *e) WARN_UNUSED;
-/* One by ID or unambiguous prefix of it, or the latest of `workspace` when id is NULL: the function is called once. */
+/* One by ID or unambiguous prefix of it, or the latest of `workspace` that holds anything when id is NULL: the function is called once. */
 int journal_session_find(struct journal *j, const char *id, const char *workspace, journal_session_fn fn, void *ctx,
                          struct err *e) WARN_UNUSED;
 

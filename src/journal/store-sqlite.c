@@ -73,7 +73,7 @@ static const char *const sql[] = {
         "SELECT id,created_ms,workspace,kind,parent,fork_seq,"
         "coalesce((SELECT max(seq) FROM events WHERE session=s.n),0),"
         "coalesce((SELECT time_ms FROM events WHERE session=s.n ORDER BY seq DESC LIMIT 1),created_ms),"
-        "coalesce((SELECT members FROM events WHERE session=s.n AND type='task' ORDER BY seq LIMIT 1),''),"
+        "coalesce((SELECT members FROM events WHERE session=s.n AND type IN('task','asked') ORDER BY seq LIMIT 1),''),"
         "coalesce((SELECT members FROM events WHERE session=s.n AND type='result' ORDER BY seq DESC LIMIT 1),'')"
         " FROM sessions s WHERE id>=?1 AND id<?1||char(65533) AND (?2 IS NULL OR workspace=?2) ORDER BY n DESC LIMIT ?3",
     [ST_CHANGE_PUT] =

@@ -1,5 +1,7 @@
 #include "task/task-internal.h"
 
+#include "base/clock.h"
+
 /* Members are written by hand, in the order of the contract: readers may rely on nothing, people on sight. */
 static void add_name(struct buf *b, const char *name)
 {
@@ -37,6 +39,14 @@ static int append(struct task *t, const char *type, struct buf *b, struct err *e
         r = journal_append(t->spec.journal, t->session, type, buf_span(b), NULL, e);
     buf_finish(b);
     return r < 0 ? err_wrap(e, "recording the %s", type) : 0;
+}
+
+int event_asked(struct task *t, struct span text, struct err *e)
+{
+    struct buf b = BUF_INIT(JOURNAL_EVENT_LIMIT);
+    add_name(&b, "text");
+    buf_add_json(&b, text);
+    return append(t, "asked", &b, e);
 }
 
 int event_task(struct task *t, struct span text, struct err *e)
@@ -201,12 +211,17 @@ int event_apply(struct task *t, const struct apply_result *r, struct err *e)
     return append(t, "apply", &b, e);
 }
 
+static void add_error(struct buf *b, const struct err *failed)
+{
+    add_text(b, "code", err_kind_name(failed->kind));
+    add_text(b, "message", failed->text);
+    add_text(b, "hint", failed->hint);
+}
+
 int event_error(struct task *t, const struct err *failed, struct err *e)
 {
     struct buf b = BUF_INIT(1 << 16);
-    add_text(&b, "code", err_kind_name(failed->kind));
-    add_text(&b, "message", failed->text);
-    add_text(&b, "hint", failed->hint);
+    add_error(&b, failed);
     return append(t, "error", &b, e);
 }
 
@@ -219,9 +234,9 @@ static int64_t changed_lines(const struct change *c)
     return n;
 }
 
-int event_result(struct task *t, const struct task_result *r, struct err *e)
+static void add_result(struct buf *out, const struct task *t, const struct task_result *r)
 {
-    struct buf b = BUF_INIT(1 << 20);
+    struct buf b = BUF_INIT(1 << 16);
     add_text(&b, "status", task_status_name(r->status));
     add_int(&b, "exit", r->exit);
     add_text(&b, "change", r->change[0] ? r->change : NULL);
@@ -236,5 +251,28 @@ int event_result(struct task *t, const struct task_result *r, struct err *e)
     add_bool(&b, "applied", r->applied);
     if (r->reason[0])
         add_text(&b, "reason", r->reason);
+    buf_add_span(out, buf_span(&b));
+    buf_finish(&b);
+}
+
+int event_result(struct task *t, const struct task_result *r, struct err *e)
+{
+    struct buf b = BUF_INIT(1 << 16);
+    add_result(&b, t, r);
     return append(t, "result", &b, e);
+}
+
+void task_unrecorded(const struct task *t, const struct err *failed, const struct task_result *r, int64_t last_seq, struct buf *out)
+{
+    struct buf b[2] = { BUF_INIT(1 << 16), BUF_INIT(1 << 16) };
+    add_error(&b[0], failed);
+    add_result(&b[1], t, r);
+    for (size_t i = 0; i < 2; i++) {
+        buf_addc(&b[i], '}');
+        const struct journal_event ev = { .seq = last_seq + 1 + (int64_t)i, .time_ms = clock_unix_ms(), .session = t->session,
+                                          .type = i ? "result" : "error", .members = buf_span(&b[i]) };
+        journal_event_line(out, &ev);
+        buf_addc(out, '\n');
+        buf_finish(&b[i]);
+    }
 }

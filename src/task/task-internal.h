@@ -85,6 +85,7 @@ struct task {
 };
 
 /* task-events.c: the journal's members, one function an event type. */
+int event_asked(struct task *t, struct span text, struct err *e) WARN_UNUSED;
 int event_task(struct task *t, struct span text, struct err *e) WARN_UNUSED;
 int event_route(struct task *t, struct err *e) WARN_UNUSED;
 int event_gate(struct task *t, const struct gate_result *r, struct err *e) WARN_UNUSED;

@@ -650,13 +650,19 @@ static int turn(struct task *t, struct span text, struct task_result *r, struct 
         if (t->spec.resume && !t->spec.endpoint && past.endpoint_url && past.endpoint_url[0])
             t->spec.endpoint = is_named(t, past.endpoint) ? past.endpoint : past.endpoint_url; /* where its words are cached */
     }
-    if (!text.n) { /* a session that waits for the model's answer needs no further word */
+    struct span task = span_of(past.task ? past.task : "");
+    if (past.unsaid && past.unsaid[0]) /* killed before it was said */
+        words = text.n ? span_of(arena_printf(&t->turn, "%s\n\n%.*s", past.unsaid, (int)text.n, text.p)) : span_of(past.unsaid);
+    else if (!text.n) /* a session that waits for the model's answer needs no further word */
         words = past.owed || past.npending ? text : SPAN(go_on);
-        text = past.task && past.task[0] ? span_of(past.task) : SPAN(go_on);
-    }
-    rc = task_sandbox_begin(t, past.layer, e);
+    if (text.n) /* before anything that takes time */
+        rc = event_asked(t, text, e);
+    if (!text.n)
+        text = task.n ? task : SPAN(go_on);
     if (rc == 0)
-        rc = task_classify(t, past.task && past.task[0] ? span_of(past.task) : text, e);
+        rc = task_sandbox_begin(t, past.layer, e);
+    if (rc == 0)
+        rc = task_classify(t, task.n ? task : text, e);
     if (rc == 0 && !t->endpoint && !t->spec.resume) /* a question now would cost a kept conversation its place in the cache */
         rc = task_ask_class(t, text, cancel, e);
     if (rc == 0)
@@ -704,12 +710,17 @@ int task_turn(struct task *t, struct span text, struct task_result *result, stru
         /* A session whose layer another process holds is that one's: nothing is written into the midst of its events. */
         r.recorded = !t->spec.resume || t->layer;
         if (r.recorded && (event_error(t, &failed, &ignored) < 0 || event_result(t, &r, &ignored) < 0))
-            log_warn("the result could not be recorded: %s", ignored.text);
+            r.recorded = false;
         *result = r;
         return rc;
     }
     rc = event_result(t, &r, e);
     r.recorded = rc == 0;
+    if (!r.recorded) {
+        r.status = TASK_FAILED;
+        r.exit = 1;
+        (void)snprintf(r.reason, sizeof r.reason, "%s", e->text);
+    }
     if (rc == 0 && (r.applied || (r.status == TASK_UNCHANGED && !is_chat(t)))) {
         rc = drop_layer(t, e);
         (void)snprintf(t->resume_from, sizeof t->resume_from, "%s", t->session); /* a further turn: the same words, a new layer */

@@ -110,7 +110,7 @@ struct task_result {
     char session[ID_SIZE];
     char change[ID_SIZE];      /* "" when there is none */
     bool applied;
-    bool recorded;             /* as events; not where the session is in use by another stead */
+    bool recorded;             /* as events; not where the session is in use by another stead, or nothing can be written */
     size_t files, conflicts;
     int64_t steps, prompt_tokens, completion_tokens, duration_ms, escalations;
     const char *endpoint;      /* name; "" none. Valid until task_close */
@@ -132,6 +132,8 @@ int task_open(const struct task_spec *spec, struct task **out, struct err *e) WA
 /* `text` may be empty where a session is resumed: it goes on where it was. Always fills *result and records it (`recorded`), also
  * when it returns negative (stead itself failed). */
 int task_turn(struct task *t, struct span text, struct task_result *result, struct cancel *cancel, struct err *e) WARN_UNUSED;
+/* The last two events of a stream, error and result, as lines, where they could not be recorded. */
+void task_unrecorded(const struct task *t, const struct err *failed, const struct task_result *r, int64_t last_seq, struct buf *out);
 void task_close(struct task *t);
 static inline void task_auto(struct task **t)
 {

@@ -4,8 +4,10 @@ sandbox, gates, journal and apply. Each case makes its own repository, state dir
 import json
 import os
 import random
+import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -271,6 +273,26 @@ def mistakes_on_the_command_line(w):
 
 
 @case
+def json_is_never_mixed_with_text(w):
+    """Each command with --json: one object on standard output, whatever is asked and whatever goes wrong."""
+    w.write("x", "")
+    for args in (["help"], ["help", "run"], ["help", "change"], ["help", "nosuch"], ["help", "--man"], ["--help"], ["run", "--help"], ["change", "--help"],
+                 ["change"], ["session"], ["completion", "bash"], ["completion", "tcsh"], ["--version"], ["--color", "maybe", "session", "list"],
+                 ["run", "--nosuch"], ["nosuch"], [], ["change", "list"], ["session", "list"], ["config", "path"], ["sandbox", "run", "--nosuch", "--", "x"]):
+        for argv in (["--json", *args], [*args, "--json"]):
+            if argv[-1] == "--json" and "--" in argv:
+                continue
+            p = w.stead(*argv)
+            lines = p.stdout.splitlines()
+            equal(len(lines), 1, (argv, p.stdout[:300]))
+            got = json.loads(lines[0])
+            equal(got["v"], 1, argv)
+            equal(got.get("type") == "error", p.returncode != 0, (argv, got))
+            equal(p.returncode in (0, 2), True, (argv, p.returncode))
+    assert json.loads(w.stead("--json", "help", "run").stdout)["text"].startswith("usage: stead run"), "text"
+
+
+@case
 def a_broken_configuration_is_named_with_its_line(w):
     w.c_repo()
     w.write("stead.yaml", "gates:\n  - name: x\n    command: [1\n")
@@ -393,6 +415,50 @@ def interrupted_and_resumed(w):
     cut = before.rindex("]")  # the closing bytes differ, what stands before them is the same bytes
     same = os.path.commonprefix([before, after])
     assert len(same) >= before.rfind('"role":"tool"') > 0, (len(same), cut)
+
+
+@case
+def killed_before_the_first_word_and_resumed(w):
+    """The task is recorded, the conversation not yet begun: going on begins it, with all of the task."""
+    w.c_repo()
+    with socket.socket() as mute:  # takes the connection and says nothing: stead waits for who is there
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        p = w.start("--endpoint", f"http://127.0.0.1:{mute.getsockname()[1]}", task="make the failing test of sum pass")
+        while json.loads(p.stdout.readline())["type"] != "task":
+            pass
+        p.kill()
+        p.communicate()
+    url = w.serve(RIGHT, DONE)
+    fork = w.stead("fork")
+    equal(fork.returncode, 1, fork.stdout)
+    assert "holds no conversation" in fork.stderr, fork.stderr
+    q = w.stead("resume", "--json", "--endpoint", url)
+    events = [json.loads(l) for l in q.stdout.splitlines()]
+    equal((q.returncode, result(events)["status"]), (0, "verified"), q.stderr + q.stdout[-600:])
+    assert "make the failing test of sum pass" in w.bodies()[0]["body"], w.bodies()[0]["body"][-600:]
+
+
+@case
+def the_journal_cannot_grow(w):
+    """The stream of events ends with its result although nothing more can be recorded."""
+    w.c_repo()
+    w.stead("session", "list")
+    url = w.serve({"calls": [{"name": "read", "args": {"path": "sum.c"}}]}, {"text": "x" * 400000}, repeat=True)
+
+    def small_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000))
+
+    p = subprocess.run([STEAD, "run", "--json", "--no-gates", "--endpoint", url, "x"], cwd=w.repo, env=w.env, capture_output=True, text=True,
+                       timeout=120, stdin=subprocess.DEVNULL, preexec_fn=small_files)
+    events = [json.loads(l) for l in p.stdout.splitlines()]
+    equal(p.returncode, 1, p.stderr)
+    equal(types(events)[-2:], ["error", "result"], p.stdout[-600:])
+    equal((result(events)["status"], result(events)["exit"]), ("failed", 1))
+    equal([e["seq"] for e in events if e["type"] != "prompt"], sorted({e["seq"] for e in events}), "in order")
+    equal(len({e["session"] for e in events}), 1)
+    assert "journal" in events[-2]["message"] and "journal" in p.stderr, p.stderr
 
 
 @case

@@ -257,6 +257,12 @@ static void sessions__are_listed_and_found_by_prefix(void **state)
     OK(journal_session_find(j, a.id, NULL, list_session, &out, &e));
     OK(journal_session_find(j, NULL, "/a", list_session, &out, &e));
     assert_string_equal(buf_str(&out), "/a verified fix \xc3\xa9 2|/a verified fix \xc3\xa9 2|");
+    buf_reset(&out);
+    assert_int_equal(journal_session_find(j, NULL, "/b", list_session, &out, &e), -ERR_NOT_FOUND); /* killed before its first event */
+    struct journal_session later = { .workspace = "/a", .kind = "run" };
+    start(j, &later);
+    OK(journal_session_find(j, NULL, "/a", list_session, &out, &e));
+    assert_string_equal(buf_str(&out), "/a verified fix \xc3\xa9 2|");
     assert_int_equal(journal_session_find(j, "s", NULL, list_session, &out, &e), -ERR_CONFLICT);
     assert_int_equal(journal_session_find(j, "s9", NULL, list_session, &out, &e), -ERR_NOT_FOUND);
     assert_int_equal(journal_session_find(j, NULL, "/none", list_session, &out, &e), -ERR_NOT_FOUND);
