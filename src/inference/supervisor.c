@@ -247,7 +247,10 @@ static int lock_dir(struct start *s, int *out, struct err *e)
     return 0;
 }
 
-/* Note this start; how long to wait before it, because it keeps dying. */
+/*
+ * Note this start; how long to wait before it, because it keeps dying. One that ended as it should is not counted: the engine takes its
+ * socket with it then; a llama-server ends with the stead that started it, so the starts of others say nothing.
+ */
 static int64_t note_start(struct start *s)
 {
     char path[SOCKET_PATH_MAX + 32];
@@ -255,19 +258,20 @@ static int64_t note_start(struct start *s)
     (void)snprintf(path, sizeof path, "%s.starts", s->a.socket);
     AUTO(buf) struct buf old = BUF_INIT(64 << 10);
     AUTO(buf) struct buf fresh = BUF_INIT(64 << 10);
-    if (file_read(path, old.limit, &old, &ignored) < 0)
+    if (access(s->a.socket, F_OK) < 0 || file_read(path, old.limit, &old, &ignored) < 0)
         buf_reset(&old);
-    int64_t now = clock_unix_ms();
+    int64_t now = clock_unix_ms(), self = s->o->server ? (int64_t)getpid() : 0;
     int recent = 0;
-    struct span rest = buf_span(&old), line;
-    while (span_line(&rest, &line)) {
-        int64_t at;
-        if (parse_i64(line, 0, INT64_MAX, &at, &ignored) < 0 || at > now || now - at > STARTS_WINDOW_MS)
+    struct span rest = buf_span(&old), line, time;
+    while (span_line(&rest, &line)) { /* "TIME STARTER" */
+        int64_t at, who;
+        if (!span_split(&line, ' ', &time) || parse_i64(time, 0, INT64_MAX, &at, &ignored) < 0 || at > now || now - at > STARTS_WINDOW_MS ||
+            parse_i64(line, 0, INT64_MAX, &who, &ignored) < 0 || who != self)
             continue;
-        buf_addf(&fresh, "%lld\n", (long long)at);
+        buf_addf(&fresh, "%lld %lld\n", (long long)at, (long long)who);
         recent++;
     }
-    buf_addf(&fresh, "%lld\n", (long long)now);
+    buf_addf(&fresh, "%lld %lld\n", (long long)now, (long long)self);
     if (file_write_atomic(path, buf_span(&fresh), 0600, false, &ignored) < 0)
         log_info("%s", ignored.text);
     if (recent < STARTS_FREE)
@@ -533,7 +537,7 @@ static bool is_gone(const struct start *s, bool there, int64_t grace_ms)
 /* Until the model answers. */
 static int wait_ready(struct start *s, struct err *e)
 {
-    int64_t grace = clock_ms() + (s->o->server ? 5000 : 1000); /* until the socket of one that others started must be there */
+    int64_t grace = clock_ms() + 1000; /* until the socket of one that others started must be there */
     int64_t poll = POLL_FIRST_MS, strange_since = 0;
     for (;;) {
         AUTO(arena) struct arena mem = ARENA_INIT(64 << 10);

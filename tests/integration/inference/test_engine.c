@@ -562,6 +562,14 @@ static void supervisor__stops_an_idle_engine(void **state)
     assert_int_not_equal(access(at.socket, F_OK), 0);
 }
 
+/* Did it say that it waits because the engine keeps dying? */
+static void on_progress(void *ctx, const char *what, double done)
+{
+    (void)done;
+    if (strstr(what, "keeps ending"))
+        *(bool *)ctx = true;
+}
+
 /* No memory for two: the second waits until the first has nothing to do, then takes its place. */
 static void supervisor__swaps_models_by_queueing(void **state)
 {
@@ -593,6 +601,15 @@ static void supervisor__swaps_models_by_queueing(void **state)
     at = a;
     AUTO(json) json_t *models = ask_json("/v1/models", NULL, 200);
     assert_string_equal(text(models, "data.0.id"), "dense.gguf");
+
+    /* back and forth, and no start of one that was ended counts as its dying */
+    bool waited = false;
+    o.memory_bytes = 1;
+    for (int i = 0; i < 8; i++) {
+        if (engine_ensure_with(loop, i % 2 ? &next : &o, on_progress, &waited, NULL, &at, &e) < 0)
+            fail_msg("%s", e.text);
+        assert_false(waited);
+    }
     stop_it();
 }
 

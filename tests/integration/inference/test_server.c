@@ -290,6 +290,35 @@ static void server__is_started_by_one_of_two(void **state)
     assert_int_equal(count_lines(&notes), 1);
 }
 
+static void on_progress(void *ctx, const char *what, double done)
+{
+    (void)done;
+    if (strstr(what, "keeps ending"))
+        *(bool *)ctx = true;
+}
+
+/* It ends with who started it, which is no reason to make the next one wait. */
+static void server__of_one_run_after_the_other_does_not_wait(void **state)
+{
+    (void)state;
+    struct engine_options o = options("ready");
+    for (int i = 0; i < 4; i++) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            struct err e = ERR_INIT;
+            struct loop *own = NULL;
+            struct engine_address a;
+            bool waited = false;
+            int rc = loop_create(&own, &e) < 0 ? -1 : engine_ensure_with(own, &o, on_progress, &waited, NULL, &a, &e);
+            _exit(rc == 0 && !waited && !a.adopted ? 0 : 1);
+        }
+        int status = -1;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+}
+
 static void log__survives_two_writers_and_strange_files(void **state)
 {
     (void)state;
@@ -337,6 +366,7 @@ int main(void)
         cmocka_unit_test(server__of_no_file_has_a_remedy),
         cmocka_unit_test(server__that_floods_its_log_keeps_it_bounded),
         cmocka_unit_test(server__is_started_by_one_of_two),
+        cmocka_unit_test(server__of_one_run_after_the_other_does_not_wait),
         cmocka_unit_test(log__survives_two_writers_and_strange_files),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
