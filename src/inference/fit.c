@@ -95,7 +95,7 @@ static void add_kv(const struct shape *s, int64_t ctx_tokens, const struct fit_h
 /*
  * The largest moment of the graph, as measured on llama, gemma3, qwen35 and deepseek2 shapes (2026-11): the mask of
  * attention, two bytes a cell and token of the batch, and beside it either the feed-forward part's or attention's
- * rows; or, with logits for a whole batch, these.
+ * rows, or, with lightning attention, three matrices of token by token for each head; or, with logits for a whole batch, these.
  */
 static int64_t estimate_compute(const struct shape *s, int64_t ctx_tokens, const struct fit_how *how)
 {
@@ -117,6 +117,10 @@ static int64_t estimate_compute(const struct shape *s, int64_t ctx_tokens, const
         rows = attention + 4 * (int64_t)s->embd;
     int64_t batch = how->ubatch < ctx_tokens * how->slots ? how->ubatch : ctx_tokens * how->slots;
     int64_t graph = times(batch, 4 * rows + 2 * (has_full ? full : 0) + 2 * (has_window ? window : 0));
+    if (s->pairwise) {
+        int64_t pairs = times(batch, 32 * (int64_t)s->heads * s->layer[0].head_k + 2 * full + 12 * batch * s->heads);
+        graph = pairs > graph ? pairs : graph;
+    }
     int64_t outputs = how->all_outputs ? batch : how->slots;
     int64_t logits = outputs * 4 * (int64_t)s->vocab + batch * 8 * (int64_t)s->embd;
     return graph > logits ? graph : logits;

@@ -155,6 +155,7 @@ static void set_state(const struct gguf *g, enum state_rule rule, struct shape *
         break;
     case STATE_SQUARE:
         s->state_s = head * head * s->heads;
+        s->pairwise = true;
         break;
     case STATE_SSM_ALONE:
     case STATE_SSM:

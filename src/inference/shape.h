@@ -45,6 +45,7 @@ struct shape {
     int32_t window;          /* tokens; 0: none */
     bool latent;             /* MLA: one compressed key per token and layer, no values */
     int64_t state_r, state_s; /* recurrent layers: numbers of each part of the state, F32 */
+    bool pairwise;           /* recurrent layers weigh each token of a batch against each other one (lightning attention) */
     bool unsure_kv;          /* the architecture keeps something that these formulas do not know */
     bool has_template;
     struct shape_layer *layer;

@@ -3,7 +3,9 @@
 
 #include <llama.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "base/num.h"
 #include "inference/engine/load.h"
 
@@ -17,15 +19,50 @@ static int plan(struct llama_model *model, const struct worker_options *o, struc
     return rc;
 }
 
+/*
+ * For these llama.cpp reserves a graph for one sequence too, which takes more than that for all of them (llama-context.cpp,
+ * TAG_RESERVE_DIAG_DECAY); a plan has only the latter.
+ */
+static bool reserves_alone(const struct llama_model *model)
+{
+    static const char *const archs[] = { "minimax-01", "kimi-linear" };
+    char arch[64] = "";
+    (void)llama_model_meta_val_str(model, "general.architecture", arch, sizeof arch);
+    for (size_t i = 0; i < COUNT_OF(archs); i++)
+        if (strcmp(arch, archs[i]) == 0)
+            return true;
+    return false;
+}
+
+static int plan_whole(struct llama_model *model, const struct worker_options *o, struct chat_memory *out, struct err *e)
+{
+    struct worker_options alone = *o;
+    struct chat_memory m;
+    if (plan(model, o, out, e) < 0)
+        return err_code(e);
+    if (o->slots == 1 || !reserves_alone(model))
+        return 0;
+    alone.slots = 1;
+    if (o->unified)
+        alone.ctx_tokens *= o->slots;
+    if (plan(model, &alone, &m, e) < 0)
+        return err_code(e);
+    if (m.compute > out->compute)
+        out->compute = m.compute;
+    if (m.device_compute > out->device_compute)
+        out->device_compute = m.device_compute;
+    return 0;
+}
+
 static int measure_one(struct llama_model *model, const struct worker_options *o, int64_t ctx_tokens, struct err *e)
 {
     struct worker_options one = *o;
     struct chat_memory m, all;
     one.ctx_tokens = (int32_t)ctx_tokens;
-    if (plan(model, &one, &m, e) < 0)
+    if (plan_whole(model, &one, &m, e) < 0)
         return err_code(e);
     one.all_outputs = true;
-    if (plan(model, &one, &all, e) < 0)
+    if (plan_whole(model, &one, &all, e) < 0)
         return err_code(e);
     /* a row of logits a sequence is reserved at first (llama-context.cpp, output_reserve) */
     long long output = (long long)o->slots * llama_vocab_n_tokens(llama_model_get_vocab(model)) * (long long)sizeof(float);

@@ -40,6 +40,7 @@ struct row {
 #define QWEN { .arch = "qwen3", .layers = 6, SMALL, .type = "q4_0" }
 #define WINDOW { .arch = "gemma3", .layers = 12, SMALL, .type = "q8_0", .window = 512 }
 #define HYBRID { .arch = "qwen35", .layers = 8, SMALL, .type = "q8_0", .state = 64, .groups = 4, .dt_rank = 8, .conv = 4 }
+#define LIGHTNING { .arch = "minimax-01", .layers = 8, SMALL, .type = "q8_0" }
 #define LATENT { .arch = "deepseek2", .layers = 6, .embd = 512, .heads = 8, .kv_heads = 1, .head_dim = 96, .ff = 1024, \
                  .vocab = 8000, .ctx = 131072, .seed = 7, .type = "f16", .lora_kv = 128, .rope_dim = 32 }
 
@@ -59,6 +60,9 @@ static const struct row rows[] = {
     { "window 8k, 2 slots, one cache", WINDOW, 8192, 2, 256, FIT_Q8_0, FIT_Q8_0, true },
     { "hybrid 8k", HYBRID, 8192, 1, 512, FIT_F16, FIT_F16, false },
     { "hybrid 32k, 3 slots", HYBRID, 32768, 3, 512, FIT_F16, FIT_F16, false },
+    { "lightning 8k", LIGHTNING, 8192, 1, 512, FIT_F16, FIT_F16, false },
+    { "lightning 4k, 4 slots", LIGHTNING, 4096, 4, 1024, FIT_F16, FIT_F16, false },
+    { "lightning 4k, 2 slots, one cache", LIGHTNING, 4096, 2, 512, FIT_Q8_0, FIT_F16, true },
     { "latent 8k", LATENT, 8192, 1, 512, FIT_F16, FIT_F16, false },
     { "latent 32k, 2 slots", LATENT, 32768, 2, 512, FIT_Q8_0, FIT_Q8_0, false },
 };

@@ -33,6 +33,7 @@ enum { GGUF_U32 = 4, GGUF_F32 = 6, GGUF_STRING = 8, GGUF_ARRAY = 9, GGUF_I32 = 5
 #define CHAIN_FIRST 300 /* token of chain[0] */
 #define NEWLINE 10
 #define END_OF_TURN 258
+#define EXPERTS 4
 
 static const struct type {
     const char *name;
@@ -195,7 +196,7 @@ static void attention(struct maker *k, int i)
     mat(k, "attn_k.weight", i, m->embd, m->kv_heads * m->head_dim);
     mat(k, "attn_v.weight", i, m->embd, m->kv_heads * m->head_dim);
     mat(k, "attn_output.weight", i, m->heads * m->head_dim, m->embd);
-    if (strcmp(m->arch, "llama") != 0) {
+    if (strcmp(m->arch, "llama") != 0 && strcmp(m->arch, "minimax-01") != 0) {
         vec(k, "attn_q_norm.weight", i, m->head_dim);
         vec(k, "attn_k_norm.weight", i, m->head_dim);
     }
@@ -214,6 +215,25 @@ static void delta_net(struct maker *k, int i)
     mat(k, "ssm_alpha.weight", i, m->embd, m->dt_rank);
     vec(k, "ssm_norm.weight", i, m->state);
     mat(k, "ssm_out.weight", i, values, m->embd);
+}
+
+static void lightning_attention(struct maker *k, int i)
+{
+    const struct gguf_make *m = k->m;
+    int all = m->heads * m->head_dim;
+    vec(k, "attn_norm_2.weight", i, all);
+    mat(k, "attn_qkv.weight", i, m->embd, 3 * all);
+    mat(k, "attn_gate.weight", i, m->embd, all);
+    mat(k, "attn_output.weight", i, all, m->embd);
+}
+
+static void experts(struct maker *k, int i)
+{
+    const struct gguf_make *m = k->m;
+    tensor(k, "ffn_gate_inp.weight", i, false, m->embd, EXPERTS, 0);
+    tensor(k, "ffn_gate_exps.weight", i, true, m->embd, m->ff, EXPERTS);
+    tensor(k, "ffn_down_exps.weight", i, true, m->ff, m->embd, EXPERTS);
+    tensor(k, "ffn_up_exps.weight", i, true, m->embd, m->ff, EXPERTS);
 }
 
 static void latent_attention(struct maker *k, int i)
@@ -242,6 +262,8 @@ static void tensors(struct maker *k)
             latent_attention(k, i);
         else if (strcmp(m->arch, "qwen35") == 0 && (i + 1) % 4 != 0)
             delta_net(k, i);
+        else if (strcmp(m->arch, "minimax-01") == 0 && (i + 1) % 4 != 0)
+            lightning_attention(k, i);
         else
             attention(k, i);
         if (strcmp(m->arch, "qwen35") != 0)
@@ -250,6 +272,10 @@ static void tensors(struct maker *k)
             vec(k, "post_attention_norm.weight", i, m->embd);
         if (strcmp(m->arch, "gemma3") == 0)
             vec(k, "post_ffw_norm.weight", i, m->embd);
+        if (strcmp(m->arch, "minimax-01") == 0) {
+            experts(k, i);
+            continue;
+        }
         mat(k, "ffn_gate.weight", i, m->embd, m->ff);
         mat(k, "ffn_up.weight", i, m->embd, m->ff);
         mat(k, "ffn_down.weight", i, m->ff, m->embd);
@@ -291,6 +317,12 @@ static void metadata(struct maker *k)
     kv_u32(k, "rope.dimension_count", m->head_dim);
     if (strcmp(m->arch, "gemma3") == 0)
         kv_u32(k, "attention.sliding_window", m->window);
+    if (strcmp(m->arch, "minimax-01") == 0) {
+        kv_f32(k, "residual_scale", 3.5f);
+        kv_u32(k, "expert_count", EXPERTS);
+        kv_u32(k, "expert_used_count", 2);
+        kv_u32(k, "full_attention_interval", 4);
+    }
     if (strcmp(m->arch, "qwen35") == 0) {
         key(k, "rope.dimension_sections", GGUF_ARRAY);
         put32(&k->meta, GGUF_I32);

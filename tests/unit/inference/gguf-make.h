@@ -5,7 +5,8 @@
  *     gguf_make(&m, path, e);
  *
  * Families: llama and qwen3 (grouped-query attention), gemma3 (sliding window, one full layer in six),
- * qwen35 (hybrid: one attention layer in four, the rest gated delta net), deepseek2 (MLA, dense).
+ * qwen35 (hybrid: one attention layer in four, the rest gated delta net), deepseek2 (MLA, dense), minimax-01 (hybrid with
+ * lightning attention, four experts).
  * The vocabulary is byte-level BPE: 256 bytes, a few merges, ChatML and Hermes tool tokens.
  */
 #ifndef STEAD_TESTS_GGUF_MAKE_H
