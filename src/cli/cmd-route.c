@@ -222,13 +222,10 @@ static struct route_now now_of(int64_t unix_ms)
 static void stay_local(const struct config_values *v, struct route_input *in)
 {
     AUTO(ptr) char *dir = getcwd(NULL, 0);
-    const char *home = getenv("HOME"); // NOLINT(concurrency-mt-unsafe)
-    if (access(".stead-local", F_OK) == 0) {
+    const char *why = dir ? task_stays_local(&v->policy, dir) : NULL;
+    if (why) {
         in->local_only = true;
-        in->local_only_why = "marked by .stead-local";
-    } else if (!in->local_only && dir && route_local_only(&v->policy, dir, home)) {
-        in->local_only = true;
-        in->local_only_why = "nothing may leave this directory (policy.local_only_paths)";
+        in->local_only_why = why;
     }
 }
 

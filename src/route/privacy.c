@@ -81,10 +81,11 @@ struct privacy {
     pcre2_match_context *limits;
 };
 
-/* Where a serialised conversation names a file: arguments of tools, headers of diffs. */
+/* Where a serialised conversation names a file: arguments of tools, headers of diffs, lines that a search found. */
 static const char path_pattern[] =
     "(?:[\"'](?:path|file|filename|file_path|filepath)\\\\*[\"']\\s*:\\s*\\\\*[\"']((?:[^\"'\\\\\\r\\n]){1,300}))|"
-    "(?:(?:^|\\n|\\\\n)(?:---|\\+\\+\\+|diff --git) (?:a/|b/)((?:[^\\s\"\\\\]){1,300}))";
+    "(?:(?:^|\\n|\\\\n)(?:---|\\+\\+\\+|diff --git) (?:a/|b/)((?:[^\\s\"\\\\]){1,300}))|"
+    "(?:(?:^|\\n|\\\\n|\")((?:[^\\s:\"'\\\\<>|(){}]){1,300}):\\d{1,7}[:-])";
 
 static int compile(const char *pattern, const char *name, pcre2_code **out, struct err *e)
 {
@@ -168,6 +169,7 @@ struct view { /* the bytes, or the bytes read in another way (escapes undone, ..
 
 struct scan {
     struct privacy *p;
+    const struct privacy_input *in;
     struct arena *arena;
     struct privacy_finding *items;
     size_t len, cap;
@@ -275,8 +277,15 @@ static void run_detector(struct scan *s, const struct view *v, const struct dete
     }
 }
 
+static bool path_stays(const struct privacy *p, const struct privacy_input *in, const char *path)
+{
+    return privacy_path(p, path) || (in->kept && in->kept(in->ctx, path));
+}
+
 static void find_paths(struct scan *s, const struct view *v)
 {
+    const char *last = "";
+    bool last_stays = false;
     size_t at = 0;
     while (at < v->text.n) {
         int rc = pcre2_match(s->p->path_code, (PCRE2_SPTR)v->text.p, v->text.n, at, 0, s->p->match, s->p->limits);
@@ -287,12 +296,16 @@ static void find_paths(struct scan *s, const struct view *v)
             return;
         }
         const PCRE2_SIZE *o = pcre2_get_ovector_pointer(s->p->match);
-        int g = o[2] != PCRE2_UNSET ? 1 : 2;
+        int g = o[2] != PCRE2_UNSET ? 1 : o[4] != PCRE2_UNSET ? 2 : 3;
         size_t from = o[2 * g], to = o[2 * g + 1];
         char *path = arena_span(s->arena, (struct span){ v->text.p + from, to - from });
+        if (path && strcmp(path, last) != 0) { /* a search names one file many times */
+            last_stays = path_stays(s->p, s->in, path);
+            last = path;
+        }
         if (!path)
             s->failed = true;
-        else if (privacy_path(s->p, path))
+        else if (last_stays)
             add_finding(s, PRIVACY_PATH, path, offset(v, from), offset(v, to));
         at = o[1] > at ? o[1] : at + 1;
     }
@@ -802,16 +815,16 @@ static void sort_findings(struct scan *s)
  * Redact, look at what is left, and redact again what only shows then (one thing stood right behind another): into *clean. False
  * when something is left after REDACT_ROUNDS, or cannot be checked.
  */
-static bool redact_all(struct privacy *p, struct span bytes, struct scan *s, bool approved, struct arena *a, struct buf *clean, size_t *redactions)
+static bool redact_all(struct privacy *p, const struct privacy_input *in, struct scan *s, struct arena *a, struct buf *clean, size_t *redactions)
 {
-    redact(bytes, s, clean, redactions);
+    redact(in->bytes, s, clean, redactions);
     for (int round = 1; round < REDACT_ROUNDS && !clean->failed; round++) {
-        struct scan again = { .p = p, .arena = a };
+        struct scan again = { .p = p, .in = in, .arena = a };
         const struct privacy_finding *first = NULL;
         AUTO(buf) struct buf next = BUF_INIT(PRIVACY_BYTES_MOST * 2);
         scan_all(&again, buf_span(clean));
         sort_findings(&again);
-        enum privacy_action left = again.failed ? PRIVACY_BLOCK : decide(p, &again, approved, &first);
+        enum privacy_action left = again.failed ? PRIVACY_BLOCK : decide(p, &again, in->approved, &first);
         keep_redactable(p, &again);
         if (left == PRIVACY_REDACTED)
             redact(buf_span(clean), &again, &next, redactions);
@@ -841,7 +854,7 @@ static int finish(struct privacy *p, const struct privacy_input *in, struct scan
     } else {
         AUTO(buf) struct buf clean = BUF_INIT(PRIVACY_BYTES_MOST * 2);
         keep_redactable(p, s);
-        bool all = redact_all(p, in->bytes, s, in->approved, a, &clean, &r->redactions);
+        bool all = redact_all(p, in, s, a, &clean, &r->redactions);
         if (buf_check(&clean, e) < 0)
             return -(int)e->kind;
         if (!all)
@@ -855,13 +868,13 @@ static int finish(struct privacy *p, const struct privacy_input *in, struct scan
 int privacy_check(struct privacy *p, const struct privacy_input *in, struct arena *a, struct buf *out,
                   struct privacy_result *r, struct err *e)
 {
-    struct scan s = { .p = p, .arena = a };
+    struct scan s = { .p = p, .in = in, .arena = a };
     size_t before = out->n;
     *r = (struct privacy_result){ .reason = "" };
     if (in->bytes.n > PRIVACY_BYTES_MOST)
         return blocked(r, "the request is too large to be checked");
     for (size_t i = 0; i < in->paths.len; i++)
-        if (privacy_path(p, in->paths.items[i])) {
+        if (path_stays(p, in, in->paths.items[i])) {
             char *path = arena_strdup(a, in->paths.items[i]);
             add_finding(&s, PRIVACY_PATH, path ? path : "a path", 0, 0);
         }

@@ -51,6 +51,8 @@ struct privacy_finding {
 struct privacy_input {
     struct span bytes;
     struct strings paths;  /* files whose content is among the bytes, relative to the workspace */
+    bool (*kept)(void *ctx, const char *path); /* must this path's content stay, whatever its name (a link, a mark)? May be NULL */
+    void *ctx;
     bool approved;         /* a person has seen the findings and lets what "ask" covers pass */
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/path.h"
 #include "route/candidate.h"
 
 /*
@@ -25,6 +26,33 @@ void task_see(struct task *t, const char *path)
         t->seen[t->nseen++] = copy;
 }
 
+/* What a shell command reads by name: the words after `<`, and those of commands that show or copy files. */
+static void see_command(struct task *t, const char *command)
+{
+    static const char *const readers[] = { "cat", "head", "tail", "less", "more", "tac", "nl", "sed", "awk", "grep", "egrep", "rg", "cut", "sort",
+                                           "xxd", "od", "hexdump", "strings", "base64", "jq", "yq", "diff", "cp", "mv", "ln", "tar", "zip", "source", "." };
+    bool reads = false, first = true, from = false;
+    for (const char *p = command; *p;) {
+        size_t n = strcspn(p, " \t\n;|&<>()'\"`=$");
+        char *word = n ? arena_span(&t->arena, (struct span){ p, n }) : NULL;
+        if (!n) {
+            from = *p == '<' || (from && *p == ' ');
+            first |= strchr(";|&\n(`", *p) != NULL;
+            p++;
+            continue;
+        }
+        if (word && first) {
+            reads = false;
+            for (size_t i = 0; i < COUNT_OF(readers); i++)
+                reads |= strcmp(path_base(word), readers[i]) == 0;
+        } else if (word && (reads || from)) {
+            task_see(t, word);
+        }
+        first = from = false;
+        p += n;
+    }
+}
+
 int task_seen(void *ctx, const struct journal_event *ev)
 {
     struct task *t = ctx;
@@ -33,7 +61,11 @@ int task_seen(void *ctx, const struct journal_event *ev)
     if (strcmp(ev->type, "tool_call") != 0 || strcmp(ev->session, t->session) != 0 || json_parse(ev->members, BIND_TOLERANT, &m, &ignored) < 0)
         return 0;
     task_give_way(t); /* a command may be about to start */
-    task_see(t, json_string_value(json_object_get(json_object_get(m, "args"), "path")));
+    const json_t *args = json_object_get(m, "args");
+    const char *command = json_string_value(json_object_get(args, "command"));
+    task_see(t, json_string_value(json_object_get(args, "path")));
+    if (command)
+        see_command(t, command);
     json_decref(m);
     return 0;
 }
@@ -71,6 +103,14 @@ static int check_budget(struct task *t, const struct endpoint *ep, struct span b
     return -ERR_DENIED;
 }
 
+/* Marked, or a link to what may not leave by its name. */
+static bool is_kept(void *ctx, const char *path)
+{
+    struct task *t = ctx;
+    char real[TASK_PATH];
+    return task_path_stays_local(&t->values->policy, t->spec.workspace, path, real) || (real[0] && privacy_path(t->privacy, real));
+}
+
 static int guard(void *ctx, const struct endpoint *ep, struct span body, struct buf *out, struct err *e)
 {
     struct task *t = ctx;
@@ -78,7 +118,7 @@ static int guard(void *ctx, const struct endpoint *ep, struct span body, struct 
     int allowed = check_budget(t, ep, body, &a, e);
     if (allowed < 0)
         return allowed;
-    struct privacy_input in = { .bytes = body, .paths = { t->seen, t->nseen } };
+    struct privacy_input in = { .bytes = body, .paths = { t->seen, t->nseen }, .kept = is_kept, .ctx = t };
     struct privacy_result r;
     int rc = privacy_check(t->privacy, &in, &a, out, &r, e);
     if (rc == 0 && r.action == PRIVACY_ASK) {

@@ -283,30 +283,23 @@ int task_candidates(struct task *t, struct cancel *cancel, struct err *e)
 
 int task_route(struct task *t, struct span text, struct cancel *cancel, struct err *e)
 {
-    char mark[4200];
     t->route_input.need_tokens = task_need_tokens(t->spec.workspace, text);
     int r = task_candidates(t, cancel, e);
     if (r < 0)
         return r;
     read_health(t);
-    (void)snprintf(mark, sizeof mark, "%s/.stead-local", t->spec.workspace);
-    bool marked = access(mark, F_OK) == 0;
+    const char *kept = task_stays_local(&t->values->policy, t->spec.workspace);
     t->route_input = (struct route_input){
         .class = &t->class,
         .candidates = t->candidates,
         .ncandidates = t->ncandidates,
         .values = t->values,
         .need_tokens = t->route_input.need_tokens,
-        .local_only = t->spec.local_only || marked,
-        .local_only_why = marked ? "marked by .stead-local" : NULL,
+        .local_only = t->spec.local_only || kept,
+        .local_only_why = kept,
     };
     if (t->spec.endpoint || t->values->endpoint)
         t->route_input.wanted = t->ncandidates ? t->candidates[0].name : t->spec.endpoint;
-    const char *kept = route_local_only(&t->values->policy, t->spec.workspace, getenv("HOME")); // NOLINT(concurrency-mt-unsafe)
-    if (kept && !t->route_input.local_only) {
-        t->route_input.local_only = true;
-        t->route_input.local_only_why = "nothing may leave this directory (policy.local_only_paths)";
-    }
     now_of(&t->route_input.now);
     r = task_spent(t, &t->route_input.spent, e);
     if (r < 0)

@@ -148,7 +148,14 @@ int task_check(const struct task_spec *spec, struct change *c, struct arena *a, 
                struct err *e) WARN_UNUSED;
 
 /* Estimated context that a task needs, from its text and the files that it names. */
+struct config_policy;
 int64_t task_need_tokens(const char *workspace, struct span text);
+
+/* Why nothing of this directory may leave this machine (a mark in it or above, policy.local_only_paths), or NULL. */
+const char *task_stays_local(const struct config_policy *p, const char *workspace);
+/* Is this path of it kept by a mark or an entry below it? `real`: where it leads, relative where that is inside; "" where unknown. */
+#define TASK_PATH 4096
+bool task_path_stays_local(const struct config_policy *p, const char *workspace, const char *path, char real[TASK_PATH]);
 
 /* The change of the last turn, NULL when there was none; carrying it in; taking the layer back to a step. */
 const struct change *task_change(const struct task *t);

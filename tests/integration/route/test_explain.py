@@ -12,7 +12,7 @@ endpoints:
 - {name: cloud, url: "https://model.invalid/v1", model: big, local: false}
 policy:
   hosted_classes: [all]
-  local_only_paths: [~/clients]
+  local_only_paths: [~/clients, ~/kept/]
   chains:
   - {class: default, stops: [hosted, person]}
 """
@@ -27,13 +27,16 @@ def cloud(home, where):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="stead-explain-") as home:
-        for d in (".config/stead", "open", "clients/app", "marked"):
+        for d in (".config/stead", "open", "clients/app", "marked/sub/deep", "elsewhere/repo"):
             os.makedirs(os.path.join(home, d))
         with open(os.path.join(home, ".config/stead/config.yaml"), "w") as f:
             f.write(CONFIG)
         open(os.path.join(home, "marked/.stead-local"), "w").close()
         assert cloud(home, os.path.join(home, "open"))["accepted"] is True
-        for where, why in (("clients/app", "local_only_paths"), ("marked", ".stead-local")):
+        os.symlink("clients", os.path.join(home, "customers"))
+        os.symlink("elsewhere", os.path.join(home, "kept"))
+        for where, why in (("clients/app", "local_only_paths"), ("customers/app", "local_only_paths"),
+                           ("elsewhere/repo", "local_only_paths"), ("marked", ".stead-local"), ("marked/sub/deep", ".stead-local")):
             c = cloud(home, os.path.join(home, where))
             assert c["accepted"] is False and why in c["reason"], c
 

@@ -609,6 +609,38 @@ def secrets_do_not_leave_for_a_hosted_endpoint(w):
     assert secret in w.read("deploy.sh") and '"sent"' in sent, sent[-500:]
 
 
+def cloud_world(w, guard, *answers):
+    """A hosted endpoint alone may serve; returns (exit, events, bodies that it got)."""
+    url = w.serve(*answers, repeat=True)
+    w.configure(f"endpoints:\n  - name: cloud\n    url: {url}\n    local: false\npolicy:\n  hosted_classes: [all]\n"
+                f"  chains:\n    - class: default\n      stops: [cloud, person]\n{guard}")
+    code, events, p = w.run("--no-gates")
+    return code, events, [b["body"] for b in w.bodies(len(w.servers) - 1)]
+
+
+@case
+def what_may_not_leave_by_path_does_not_leave_by_another_way(w):
+    """By a search, a shell command, a link, a mark in a directory: the words of the file never reach the hosted endpoint."""
+    words = "the merger with Nordlys is off"
+    for call, guard in (({"name": "search", "args": {"pattern": "merger"}}, "guard: {never_send: ['plans/**']}\n"),
+                        ({"name": "shell", "args": {"command": "cd . && cat plans/board.txt | head -3"}}, "guard: {never_send: ['plans/**']}\n"),
+                        ({"name": "read", "args": {"path": "notes.txt"}}, "guard: {never_send: ['plans/**']}\n"),
+                        ({"name": "read", "args": {"path": "marked/board.txt"}}, ""),
+                        ({"name": "search", "args": {"pattern": "merger", "path": "marked"}}, "")):
+        w.c_repo()
+        keep = "plans" if guard else "marked"
+        w.write(f"{keep}/board.txt", f"secret plan: {words}\n")
+        if not guard:
+            w.write("marked/.stead-local", "")
+        os.symlink("plans/board.txt", os.path.join(w.repo, "notes.txt"))
+        code, events, bodies = cloud_world(w, guard, {"calls": [call]}, DONE)
+        assert bodies and not any(words in b for b in bodies), (call, bodies[-1][-600:])
+        equal(code, 5, events[-1])
+        assert any(e["type"] == "tool_result" and words in e["output"] for e in events), (call, events)  # the agent had read it
+        shutil.rmtree(w.repo)
+        os.mkdir(w.repo)
+
+
 def second_world(w, row, *answers, local="true", policy="", more_edits=()):
     """The agent's server, and one whose model reads what the agent did: policy.second_model with this row."""
     w.c_repo()
