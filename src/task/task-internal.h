@@ -82,6 +82,8 @@ struct task {
     bool verified_once;          /* verdict is of `change` */
     struct attempt_result last;  /* of the last attempt_run */
     int64_t steps_before, prompt_before, completion_before; /* of attempts that ended in this turn */
+    struct handoff_attempt *tried; /* these attempts, for whoever goes on; strings in the turn's arena */
+    size_t ntried, tried_cap;
 };
 
 /* task-events.c: the journal's members, one function an event type. */

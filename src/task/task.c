@@ -172,6 +172,7 @@ void task_close(struct task *t)
     classes_destroy(t->classes);
     privacy_destroy(t->privacy);
     free(t->seen);
+    free(t->tried);
     buf_finish(&t->evidence);
     task_forget_gates(t);
     arena_finish(&t->turn);
@@ -480,18 +481,29 @@ static bool cause_of(const struct task *t, enum escalate_cause *cause)
     }
 }
 
+/* The attempt that has just ended joins those of this turn. */
+static int note_attempt(struct task *t, const char *from, struct err *e)
+{
+    const char *model = t->endpoint->model ? t->endpoint->model : "";
+    const struct handoff_attempt a = { .endpoint = arena_strdup(&t->turn, from), .model = arena_strdup(&t->turn, model),
+                                       .status = attempt_status_name(t->last.status), .reason = arena_strdup(&t->turn, t->last.reason),
+                                       .steps = t->last.steps };
+    if (!a.endpoint || !a.model || !a.reason || !array_grow((void **)&t->tried, &t->tried_cap, t->ntried, 1, sizeof *t->tried))
+        return err_set(e, ERR_NOMEM, "handing on: out of memory");
+    t->tried[t->ntried++] = a;
+    return 0;
+}
+
 /* The next attempt's first words: what was tried and what still fails; the draft's diff where the layer is left behind. */
-static int handoff(struct task *t, struct span text, const char *from, bool clean, struct buf *out, struct err *e)
+static int handoff(struct task *t, struct span text, bool clean, struct buf *out, struct err *e)
 {
     struct buf diff = BUF_INIT(16 << 20), evidence = BUF_INIT(64 << 10);
-    const struct handoff_attempt tried = { .endpoint = from, .model = "", .status = attempt_status_name(t->last.status),
-                                           .reason = t->last.reason, .steps = t->last.steps };
     int r = 0;
     if (t->change && t->change->nfiles)
         r = change_diff(t->change, NULL, &diff, e);
     if (t->verified_once)
         verdict_brief(&t->verdict, BRIEF_BYTES, &evidence);
-    const struct handoff h = { .task = text, .attempts = &tried, .nattempts = 1, .diff = buf_span(&diff), .evidence = buf_span(&evidence),
+    const struct handoff h = { .task = text, .attempts = t->tried, .nattempts = t->ntried, .diff = buf_span(&diff), .evidence = buf_span(&evidence),
                                .clean_layer = clean, .limit_bytes = 3 * BRIEF_BYTES };
     handoff_write(&h, out);
     buf_finish(&diff);
@@ -516,7 +528,9 @@ static int escalate(struct task *t, struct span text, enum escalate_cause cause,
     *again = false;
     (void)snprintf(from, sizeof from, "%s", t->endpoint->name);
     task_health(t, cause != ESCALATE_DOWN && cause != ESCALATE_OVERLOAD && cause != ESCALATE_SLOW, t->last.retry_after_ms);
-    int rc = task_escalate(t, cause, (int)r->escalations, &x, cancel, e);
+    int rc = note_attempt(t, from, e);
+    if (rc == 0)
+        rc = task_escalate(t, cause, (int)r->escalations, &x, cancel, e);
     if (rc < 0)
         return rc;
     if (x.action != ESCALATE_TO)
@@ -529,7 +543,7 @@ static int escalate(struct task *t, struct span text, enum escalate_cause cause,
     task_stage(t, "%s: going on with %s", escalate_cause_name(cause), t->endpoint->name);
     struct buf words = BUF_INIT(1 << 20);
     if (rc == 0)
-        rc = handoff(t, text, from, x.clean_layer, &words, e);
+        rc = handoff(t, text, x.clean_layer, &words, e);
     if (rc == 0 && x.clean_layer)
         rc = clean_layer(t, e);
     if (rc == 0)
@@ -697,6 +711,7 @@ int task_turn(struct task *t, struct span text, struct task_result *result, stru
     buf_init(&t->evidence, 64 << 10);
     t->last = (struct attempt_result){ 0 };
     t->steps_before = t->prompt_before = t->completion_before = 0;
+    t->ntried = 0;
     t->goal = is_chat(t) ? ATTEMPT_EITHER : ATTEMPT_CHANGE;
     int rc = turn(t, text, &r, cancel, e);
     fill_counts(t, &r);

@@ -104,6 +104,19 @@ def context_exceeded(w):
     went_on(w, *w.run("--approve", "never", timeout=110))
 
 
+@drill(120)
+def the_third_knows_what_both_before_it_tried(w):
+    idle = w.serve({"text": "There is nothing to do."}, repeat=True)
+    broken = w.serve({"status": 500, "text": "broken"}, repeat=True)
+    good = w.serve(t.RIGHT, t.DONE)
+    chain(w, (idle, ""), (broken, ""), (good, ""), more="  max_escalations: 3\n")
+    code, events, p = w.run("--approve", "never", timeout=110)
+    r = t.result(events)
+    t.equal((code, r["status"], r["endpoint"], r["escalations"]), (0, "verified", "third", 2), p.stderr + str(r))
+    told = w.bodies(2)[0]["body"].split("tried before")[1]
+    assert told.index("- first") < told.index("- second"), told[:600]
+
+
 @drill(60)
 def hosted_is_down(w):
     good = w.serve(t.RIGHT, t.DONE)
