@@ -87,6 +87,9 @@ struct endpoint;
  */
 typedef int (*endpoint_guard_fn)(void *ctx, const struct endpoint *ep, struct span body, struct buf *out, struct err *e);
 
+/* Arguments of a tool call as they came from it: what is to be run, appended to `out`; 0, or negative without memory. */
+typedef int (*endpoint_restore_fn)(void *ctx, struct span args, struct buf *out, struct err *e);
+
 /* The server was lost: see that it answers again at the same address. Waits. */
 typedef int (*endpoint_revive_fn)(void *ctx, struct cancel *cancel, struct err *e);
 
@@ -114,6 +117,7 @@ struct endpoint {
     char problem[240];       /* why it is not ready, for a person; "" */
     char remedy[240];
     endpoint_guard_fn guard; /* set by who routes to a hosted endpoint; NULL: none */
+    endpoint_restore_fn restore; /* with guard: undoes what it put in the place of what may not leave; NULL: nothing */
     void *guard_ctx;
     int (*turn_begin)(void *ctx, struct cancel *cancel, struct err *e); /* before each request: may wait; NULL: none */
     void (*turn_end)(void *ctx);                                         /* after it, however it ended */

@@ -373,6 +373,24 @@ static int exchange_run(struct exchange *x, int constrain, int64_t entered_us, s
     return rc;
 }
 
+/* What the guard had taken out is put back into the calls: they run here. */
+static int restore_calls(const struct endpoint *ep, struct collect *got, struct err *e)
+{
+    for (size_t i = 0; ep->restore && i < got->ncalls; i++) {
+        struct buf args = BUF_INIT(CHAT_MAX_BYTES);
+        int rc = ep->restore(ep->guard_ctx, buf_span(&got->calls[i].args), &args, e);
+        if (rc == 0)
+            rc = buf_check(&args, e);
+        if (rc < 0) {
+            buf_finish(&args);
+            return rc;
+        }
+        buf_finish(&got->calls[i].args);
+        got->calls[i].args = args;
+    }
+    return 0;
+}
+
 /* ---- waiting before another try ---- */
 
 static int back_off(struct chat *c, const struct exchange *x, int n, int64_t give_up_ms, struct cancel *cancel, struct err *e)
@@ -532,7 +550,9 @@ int chat_reply(struct chat *c, const struct chat_events *ev, struct cancel *canc
                 c->tried_call = true;
                 rc = last || c->max_repairs < 0 ? JUDGE_REASK : judge_server_parse(c, e);
             } else {
-                rc = judge(c, &x.got, last || c->max_repairs < 0, arena, out, &why, e);
+                rc = restore_calls(c->ep, &x.got, e);
+                if (rc == 0)
+                    rc = judge(c, &x.got, last || c->max_repairs < 0, arena, out, &why, e);
             }
             going = false;
             if (rc == JUDGE_USABLE && out->text.n > x.shown)

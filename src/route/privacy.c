@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "config/yaml.h"
 #include "route/class.h"
+#include "route/placeholder.h"
 #include "route/secretlike.h"
 
 #define MATCH_STEPS 10000000
@@ -79,6 +80,7 @@ struct privacy {
     pcre2_code *path_code;
     pcre2_match_data *match;
     pcre2_match_context *limits;
+    struct placeholders placeholders;
 };
 
 /* Where a serialised conversation names a file: arguments of tools, headers of diffs, lines that a search found. */
@@ -145,6 +147,7 @@ void privacy_destroy(struct privacy *p)
     yaml_destroy(&path_schema, p->paths);
     pcre2_match_data_free(p->match);
     pcre2_match_context_free(p->limits);
+    placeholders_finish(&p->placeholders);
     free(p);
 }
 
@@ -731,16 +734,17 @@ bool privacy_path(const struct privacy *p, const char *path)
 static void redact(struct span bytes, const struct scan *s, struct buf *out, size_t *redactions)
 {
     size_t at = 0;
-    for (size_t i = 0; i < s->len; i++) {
-        const struct privacy_finding *f = &s->items[i];
+    for (size_t i = 0; i < s->len;) {
+        const struct privacy_finding *f = &s->items[i++];
+        size_t to = f->to;
         if (f->to <= at || f->kind == PRIVACY_PATH)
             continue;
-        if (f->from >= at) {
-            buf_add_span(out, span_sub(bytes, at, f->from - at));
-            buf_addf(out, "[redacted:%s]", f->detector);
-            ++*redactions;
-        } /* else: overlaps the one before, whose mark stands for both */
-        at = f->to;
+        for (; i < s->len && (s->items[i].from < to || s->items[i].kind == PRIVACY_PATH); i++) /* overlapping ones have one mark */
+            to = s->items[i].kind != PRIVACY_PATH && s->items[i].to > to ? s->items[i].to : to;
+        buf_add_span(out, span_sub(bytes, at, f->from - at));
+        (void)placeholder_write(&s->p->placeholders, f->detector, span_sub(bytes, f->from, to - f->from), out);
+        ++*redactions;
+        at = to;
     }
     buf_add_span(out, span_sub(bytes, at, bytes.n));
 }
@@ -900,6 +904,11 @@ int privacy_check(struct privacy *p, const struct privacy_input *in, struct aren
     else
         buf_truncate(out, before);
     return ret;
+}
+
+size_t privacy_restore(const struct privacy *p, struct span text, struct buf *out)
+{
+    return placeholder_restore(&p->placeholders, text, out);
 }
 
 bool privacy_sent(struct buf *out, const char *endpoint, const struct privacy_result *r, size_t bytes)

@@ -82,6 +82,9 @@ int privacy_check(struct privacy *p, const struct privacy_input *in, struct aren
 /* Must the content of this path never leave? */
 bool privacy_path(const struct privacy *p, const char *path);
 
+/* Appends what came back, with the marks that stood for what was redacted undone (placeholder.h); how many there were. */
+size_t privacy_restore(const struct privacy *p, struct span text, struct buf *out);
+
 /* Members of the `sent` event: {"endpoint":..,"hash":..,"bytes":..,"redactions":..}. */
 bool privacy_sent(struct buf *out, const char *endpoint, const struct privacy_result *r, size_t bytes);
 

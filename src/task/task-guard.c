@@ -140,6 +140,14 @@ static int guard(void *ctx, const struct endpoint *ep, struct span body, struct 
     return rc;
 }
 
+/* A mark that the model quotes is what stood there: it writes the file that it was not shown whole. */
+static int restore(void *ctx, struct span args, struct buf *out, struct err *e)
+{
+    const struct task *t = ctx;
+    (void)privacy_restore(t->privacy, args, out);
+    return buf_check(out, e);
+}
+
 int task_guard(struct task *t, struct endpoint *ep, struct err *e)
 {
     if (!t->privacy) {
@@ -148,6 +156,7 @@ int task_guard(struct task *t, struct endpoint *ep, struct err *e)
             return err_wrap(e, "preparing the privacy guard");
     }
     ep->guard = guard;
+    ep->restore = restore;
     ep->guard_ctx = t;
     return 0;
 }

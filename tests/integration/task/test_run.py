@@ -641,6 +641,22 @@ def what_may_not_leave_by_path_does_not_leave_by_another_way(w):
         os.mkdir(w.repo)
 
 
+@case
+def what_was_redacted_comes_back_in_the_models_edits(w):
+    """A hosted model rewrites a file with an address that it was not shown: the file keeps the address, and its server never sees it."""
+    w.c_repo()
+    mail = "anna.lindqvist@nordlys-regnskab.dk"
+    w.write("AUTHORS", f"Anna <{mail}>\nBo <bo.holm@nordlys-regnskab.dk>\nAnna again: {mail}\n")
+    mark = "[redacted:email:1]"
+    code, events, bodies = cloud_world(w, "", {"calls": [{"name": "read", "args": {"path": "AUTHORS"}}]},
+                                       {"calls": [{"name": "write", "args": {"path": "AUTHORS", "content": f"Anna <{mark}>, Bo <[redacted:email:2]>, [redacted:email:99]\n"}}]},
+                                       {"calls": [{"name": "edit", "args": {"path": "AUTHORS", "old": mark, "new": f"mailto:{mark}"}}]}, DONE)
+    assert len(bodies) >= 3 and not any("lindqvist" in b for b in bodies), bodies[-1][-800:]
+    assert bodies[1].count(mark) >= 2 and bodies[-1].startswith(bodies[1][:bodies[1].rindex(mark)]), bodies[-1][-1500:]
+    diff = w.stead("change", "diff", result(events)["change"]).stdout
+    assert f"+Anna <mailto:{mail}>, Bo <bo.holm@nordlys-regnskab.dk>, [redacted:email:99]" in diff, diff
+
+
 def second_world(w, row, *answers, local="true", policy="", more_edits=()):
     """The agent's server, and one whose model reads what the agent did: policy.second_model with this row."""
     w.c_repo()

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "route/placeholder.h"
 
 static struct config_values values;
 #define guard values.guard
@@ -140,7 +141,7 @@ static void check__redacts_and_leaves_the_rest_as_it_is(void **state)
     struct privacy_input in = { .bytes = SPAN("{\"a\":\"DB_PASSWORD=hunter2-Winter9\\nnext\",\"b\":\"mail bob@corp.io\"}") };
     struct privacy_result r = check(&in, &out, &a);
     assert_int_equal(r.action, PRIVACY_REDACTED);
-    assert_string_equal(buf_str(&out), "{\"a\":\"DB_PASSWORD=[redacted:assigned-secret]\\nnext\",\"b\":\"mail [redacted:email]\"}");
+    assert_string_equal(buf_str(&out), "{\"a\":\"DB_PASSWORD=[redacted:assigned-secret:1]\\nnext\",\"b\":\"mail [redacted:email:2]\"}");
     assert_int_equal(r.redactions, 2);
     struct hash_hex h = hash_bytes(out.p, out.n);
     assert_string_equal(r.hash.s, h.s);
@@ -163,7 +164,7 @@ static void check__asks_and_takes_yes_for_an_answer(void **state)
     in.approved = true;
     r = check(&in, &out, &a);
     assert_int_equal(r.action, PRIVACY_REDACTED); /* the mail address was not asked about */
-    assert_string_equal(buf_str(&out), "first line\nDB_PASSWORD=hunter2-Winter9 mail [redacted:email]");
+    assert_string_equal(buf_str(&out), "first line\nDB_PASSWORD=hunter2-Winter9 mail [redacted:email:1]");
     const char *allow[] = { "hunter2-Winter9" };
     guard = (struct config_guard){ .on_secret = CONFIG_GUARD_BLOCK, .on_personal = CONFIG_GUARD_REDACT, .allow = allow, .nallow = 1 };
     in.approved = false;
@@ -233,6 +234,29 @@ static void check__blocks_what_it_cannot_check_and_is_bounded(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup(f, setup)
+static void placeholders__lead_back_to_what_they_stand_for(void **state)
+{
+    (void)state;
+    struct placeholders p = { 0 };
+    AUTO(buf) struct buf out = BUF_INIT(4096), back = BUF_INIT(4096);
+    static const struct {
+        const char *detector, *value, *mark;
+    } rows[] = {
+        { "email", "jo@corp.io", "[redacted:email:1]" },      { "phone", "+49 171 2345678", "[redacted:phone:2]" },
+        { "email", "jo@corp.io", "[redacted:email:1]" },      { "quoted-secret", "a\\\"b", "[redacted:quoted-secret]" },
+        { "iban", "[redacted:phone:2] 1", "[redacted:iban:3]" },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        buf_reset(&out);
+        assert_true(placeholder_write(&p, rows[i].detector, span_of(rows[i].value), &out));
+        assert_string_equal(buf_str(&out), rows[i].mark);
+    }
+    size_t n = placeholder_restore(&p, SPAN("a[redacted:email:1][redacted:iban:3] [redacted:email:2] [redacted:email:0] [redacted:x] [redacted:email:"), &back);
+    assert_string_equal(buf_str(&back), "ajo@corp.io+49 171 2345678 1 [redacted:email:2] [redacted:email:0] [redacted:x] [redacted:email:");
+    assert_int_equal(n, 2);
+    placeholders_finish(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +265,7 @@ int main(void)
         T(check__asks_and_takes_yes_for_an_answer),
         T(check__knows_paths_that_must_not_leave),
         T(check__blocks_what_it_cannot_check_and_is_bounded),
+        T(placeholders__lead_back_to_what_they_stand_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
