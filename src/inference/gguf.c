@@ -253,16 +253,43 @@ static int take_tensor(struct reader *r, struct gguf *g, struct gguf_tensor *t, 
     return 0;
 }
 
-/* Every tensor inside the file, behind the header. */
+static int by_name(const void *a, const void *b)
+{
+    const char *const *x = a;
+    const char *const *y = b;
+    return strcmp(*x, *y);
+}
+
+/* `first`: the name of the first of n things of `size` bytes. */
+static int check_names(const void *first, size_t n, size_t size, const char *what, struct err *e)
+{
+    AUTO(ptr) const char **names = calloc(n + 1, sizeof *names);
+    if (!names)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        memcpy(&names[i], (const char *)first + i * size, sizeof *names);
+    if (n)
+        qsort(names, n, sizeof *names, by_name);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            return err_set(e, ERR_INPUT, "%s '%.80s' is there twice", what, names[i]);
+    return 0;
+}
+
+/* Every tensor inside the file, behind the header, one behind the other: what llama.cpp asks for, too. */
 static int check_offsets(struct gguf *g, uint64_t pos, struct err *e)
 {
     int64_t alignment = gguf_i64(g, "general.alignment", 32);
     if (alignment < 1 || alignment > 1 << 20 || (alignment & (alignment - 1)))
         return err_set(e, ERR_INPUT, "general.alignment is %lld", (long long)alignment);
+    uint64_t expected = 0;
     g->data_offset = (pos + (uint64_t)alignment - 1) / (uint64_t)alignment * (uint64_t)alignment;
     for (size_t i = 0; i < g->ntensors; i++) {
         const struct gguf_tensor *t = &g->tensors[i];
         uint64_t end;
+        if (t->offset != expected)
+            return err_set(e, ERR_INPUT, "tensor '%s' lies at byte %llu of the data, expected %llu", t->name, (unsigned long long)t->offset,
+                           (unsigned long long)expected);
         if (__builtin_add_overflow(g->data_offset, t->offset, &end) || __builtin_add_overflow(end, t->bytes, &end))
             return err_set(e, ERR_INPUT, "tensor '%s' lies outside the file", t->name);
         if (end > g->file_bytes) {
@@ -273,6 +300,7 @@ static int check_offsets(struct gguf *g, uint64_t pos, struct err *e)
         }
         if (__builtin_add_overflow(g->tensor_bytes, t->bytes, &g->tensor_bytes))
             return err_set(e, ERR_LIMIT, "the tensors are too large");
+        expected = (t->offset + t->bytes + (uint64_t)alignment - 1) / (uint64_t)alignment * (uint64_t)alignment;
     }
     return 0;
 }
@@ -307,6 +335,9 @@ static int parse(struct reader *r, struct gguf *g, struct err *e)
     for (; g->ntensors < tensors; g->ntensors++)
         if (take_tensor(r, g, &g->tensors[g->ntensors], e) < 0)
             return -e->kind;
+    if (check_names(&g->values->key, g->nvalues, sizeof *g->values, "key", e) < 0 ||
+        check_names(&g->tensors->name, g->ntensors, sizeof *g->tensors, "tensor", e) < 0)
+        return -e->kind;
     return check_offsets(g, r->pos, e);
 }
 

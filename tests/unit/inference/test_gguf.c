@@ -88,6 +88,54 @@ static void gguf_open__says_what_is_wrong(void **state)
     }
 }
 
+/* A file of one key and two tensors of 8 numbers, the second at `offset`. */
+static void two_tensors(struct buf *b, const char *first, const char *second, uint64_t offset, int keys)
+{
+    const char *const names[] = { first, second };
+    const uint64_t one = 1, two = 2, eight = 8, nkeys = (uint64_t)keys;
+    const uint32_t version = 3, u8 = 0, dims = 1, f32 = 0;
+    buf_adds(b, "GGUF");
+    buf_add(b, &version, 4), buf_add(b, &two, 8), buf_add(b, &nkeys, 8);
+    for (int i = 0; i < keys; i++)
+        buf_add(b, &one, 8), buf_addc(b, 'k'), buf_add(b, &u8, 4), buf_addc(b, 7);
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t n = strlen(names[i]), at = i ? offset : 0;
+        buf_add(b, &n, 8), buf_adds(b, names[i]), buf_add(b, &dims, 4), buf_add(b, &eight, 8), buf_add(b, &f32, 4), buf_add(b, &at, 8);
+    }
+    while (b->n % 32)
+        buf_addc(b, 0);
+    for (int i = 0; i < 128; i++)
+        buf_addc(b, 1);
+}
+
+static void gguf_parse__wants_tensors_one_behind_the_other(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second;
+        uint64_t offset;
+        int keys;
+        const char *says; /* NULL: it is fine */
+    } rows[] = {
+        { "a", "b", 32, 1, NULL },
+        { "a", "b", 0, 1, "tensor 'b' lies at byte 0 of the data, expected 32" },
+        { "a", "b", 16, 1, "tensor 'b' lies at byte 16" },
+        { "a", "b", 64, 1, "tensor 'b' lies at byte 64" },
+        { "a", "b", UINT64_MAX - 31, 1, "tensor 'b' lies at byte 18446744073709551584" },
+        { "a", "a", 32, 1, "tensor 'a' is there twice" },
+        { "a", "b", 32, 2, "key 'k' is there twice" },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct err e = ERR_INIT;
+        AUTO(gguf) struct gguf *g = NULL;
+        AUTO(buf) struct buf b = BUF_INIT(4096);
+        two_tensors(&b, rows[i].first, rows[i].second, rows[i].offset, rows[i].keys);
+        int rc = gguf_parse(buf_span(&b), 0, &g, &e);
+        if (rows[i].says ? rc >= 0 || !strstr(e.text, rows[i].says) : rc < 0)
+            fail_msg("row %zu: %d '%s'", i, rc, e.text);
+    }
+}
+
 /* Every file that is cut off, and every single changed byte of a header, is refused or read: never worse. */
 static void gguf_parse__survives_cuts_and_flips(void **state)
 {
@@ -196,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gguf_open__reads_keys_and_tensors),
         cmocka_unit_test(gguf_open__says_what_is_wrong),
+        cmocka_unit_test(gguf_parse__wants_tensors_one_behind_the_other),
         cmocka_unit_test(gguf_parse__survives_cuts_and_flips),
         cmocka_unit_test(shape__knows_each_family),
         cmocka_unit_test(shape__refuses_impossible_geometry),
