@@ -105,7 +105,7 @@ static int list_main(struct cli *cli)
         struct err why = ERR_INIT;
         AUTO(shape) struct shape shape = { .layers = 0 };
         (void)!shape_read(pilot, 0, &shape, &why);
-        struct models_item m = { "pilot", pilot, shape.file_bytes, "", "bundled", 0 };
+        struct models_item m = { MODELS_PILOT, pilot, shape.file_bytes, "", "bundled", 0 };
         list_one(&l, &m);
     }
     int code = EXIT_DONE;
@@ -151,7 +151,8 @@ static const struct option import_options[] = {
 };
 const struct command cmd_model_import = {
     "model import", "take a GGUF file into the store", "[options] FILE.gguf", import_options, 1, 1, import_main,
-    .about = "The file is checked, then linked where it lies on the same file system, else copied; its SHA-256 is noted.",
+    .about = "The file is checked, then linked where it lies on the same file system, else copied; its SHA-256 is noted.\n"
+             "Of a model in several files name the first, NAME-00001-of-00003.gguf: the others come along.",
 };
 
 static int remove_main(struct cli *cli)
@@ -160,10 +161,13 @@ static int remove_main(struct cli *cli)
     AUTO(models) struct models *s = open_store(cli, &e);
     if (!s)
         return cli_fail(cli, cli_exit_of(&e), &e);
-    for (int i = 0; i < cli->argc; i++)
+    int code = EXIT_DONE;
+    for (int i = 0; i < cli->argc; i++) {
+        err_reset(&e);
         if (models_remove(s, cli->argv[i], &e) < 0)
-            return cli_fail(cli, cli_exit_of(&e), &e);
-    return EXIT_DONE;
+            code = cli_fail(cli, cli_exit_of(&e), &e);
+    }
+    return code;
 }
 
 const struct command cmd_model_remove = { "model remove", "remove models from the store", "NAME...", NULL, 1, -1, remove_main };

@@ -11,7 +11,8 @@
  *
  * A model comes from a source: one row of models_sources[] a kind (a file today; registries later), picked by what
  * the reference looks like. A source fetches into a temporary file of the store; checking, hashing and naming are the
- * store's. An interrupted import leaves nothing but a temporary file, which the next one removes.
+ * store's. An interrupted import leaves nothing but a temporary file, which the next one removes. A model in several files is one
+ * model here: its first part is imported, the others come along, and removing it removes them all.
  */
 #ifndef STEAD_INFERENCE_MODELS_H
 #define STEAD_INFERENCE_MODELS_H
@@ -23,6 +24,7 @@
 #include "base/err.h"
 
 #define MODELS_NAME_MAX 128
+#define MODELS_PILOT "pilot" /* names the bundled model: none in the store is called so */
 
 struct models;
 
