@@ -20,6 +20,7 @@
 
 static const struct option verify_options[] = {
     { "base", 0, OPT_STRING, "REF", "compare with this commit (default: HEAD)" },
+    { "staged", 0, OPT_FLAG, NULL, "what `git commit` would record, not the working tree: for a pre-commit hook" },
     { "gate", 0, OPT_STRINGS, "CMD", "run this gate in place of the detected ones (repeatable)" },
     { "no-baseline", 0, OPT_FLAG, NULL, "every failure counts, whether it was there before or not" },
     { "no-rules", 0, OPT_FLAG, NULL, "do not look at what the change does to its checks" },
@@ -58,6 +59,11 @@ static void job_finish(struct job *j)
 static int open_change(struct job *j, struct err *e)
 {
     const char *from = cli_string(j->cli, "base"), *to = NULL;
+    if (cli_flag(j->cli, "staged")) {
+        if (j->cli->argc)
+            return err_set(e, ERR_USAGE, "give either --staged or a range, not both");
+        to = COMMITS_STAGED;
+    }
     if (j->cli->argc) {
         const char *range = j->cli->argv[0], *dots = strstr(range, "..");
         if (from)
@@ -390,5 +396,6 @@ const struct command cmd_verify = {
     "stead verify\tuncommitted work against HEAD\n"
     "stead verify --base origin/main\tthis branch and what is uncommitted\n"
     "stead verify HEAD~3..HEAD --sarif out.sarif\tthe last three commits\n"
+    "stead verify --staged\twhat is about to be committed\n"
     "stead verify --gate 'make test'\tone gate of your own\n",
 };

@@ -15,13 +15,15 @@
     X(git_object_free) X(git_object_id) X(git_commit_tree) X(git_tree_free) X(git_diff_tree_to_workdir_with_index) \
     X(git_diff_tree_to_tree) X(git_diff_find_similar) X(git_diff_num_deltas) X(git_diff_get_delta)         \
     X(git_diff_free) X(git_diff_options_init) X(git_diff_find_options_init) X(git_blob_lookup)             \
-    X(git_blob_free) X(git_blob_rawcontent) X(git_blob_rawsize) X(git_oid_tostr) X(git_oid_is_zero)
+    X(git_blob_free) X(git_blob_rawcontent) X(git_blob_rawsize) X(git_oid_tostr) X(git_oid_is_zero)          \
+    X(git_index_open) X(git_repository_index) X(git_index_free) X(git_diff_tree_to_index) X(git_diff_index_to_workdir)
 LAZY_DEFINE(git2, COMMITS_API)
 
 struct reading {
     const struct git2_api *g;
     git_repository *repo;
     git_tree *from, *to;
+    git_index *index; /* of what is staged */
     git_diff *diff;
     struct commits *c;
     int top; /* descriptor of the working tree */
@@ -172,13 +174,14 @@ static void one(struct reading *r, const git_diff_delta *d, bool to_disk)
     }
 }
 
-/* Differences of a commit's tree to what is on disk, as files to lay over the disk. Adds to `out`. */
+/* Differences of a commit's tree (NULL: of the index) to what is on disk, as files to lay over the disk. Adds to `out`. */
 static int over_disk(struct reading *r, git_tree *tree, struct tree_file **out, size_t *n, struct err *e)
 {
     git_diff_options o;
     git_diff *diff = NULL;
     r->g->git_diff_options_init(&o, GIT_DIFF_OPTIONS_VERSION);
-    if (r->g->git_diff_tree_to_workdir_with_index(&diff, r->repo, tree, &o) < 0)
+    if ((tree ? r->g->git_diff_tree_to_workdir_with_index(&diff, r->repo, tree, &o)
+              : r->g->git_diff_index_to_workdir(&diff, r->repo, r->index, &o)) < 0)
         return fail(r, e, ERR_IO, "comparing a commit with the working tree");
     size_t count = r->g->git_diff_num_deltas(diff);
     *out = arena_array(&r->c->arena, count + 1, sizeof **out);
@@ -204,19 +207,30 @@ static int over_disk(struct reading *r, git_tree *tree, struct tree_file **out, 
     return 0;
 }
 
+/* The index that git itself would commit: in a hook it names it. */
+static int open_index(struct reading *r, struct err *e)
+{
+    const char *named = getenv("GIT_INDEX_FILE"); /* NOLINT(concurrency-mt-unsafe): nothing here sets the environment */
+    if ((named && *named ? r->g->git_index_open(&r->index, named) : r->g->git_repository_index(&r->index, r->repo)) < 0)
+        return fail(r, e, ERR_IO, "reading the index");
+    return 0;
+}
+
 static int read_change(struct reading *r, const char *from, const char *to, struct err *e)
 {
     struct commits *c = r->c;
+    bool staged = to && !strcmp(to, COMMITS_STAGED);
     git_diff_options o;
     git_diff_find_options find;
-    if (open_tree(r, from, &r->from, c->base_id, e) < 0 || (to && open_tree(r, to, &r->to, c->after_id, e) < 0))
+    if (open_tree(r, from, &r->from, c->base_id, e) < 0 || (staged && open_index(r, e) < 0) || (to && !staged && open_tree(r, to, &r->to, c->after_id, e) < 0))
         return -(int)e->kind;
     r->g->git_diff_options_init(&o, GIT_DIFF_OPTIONS_VERSION);
     r->g->git_diff_find_options_init(&find, GIT_DIFF_FIND_OPTIONS_VERSION);
     find.flags = GIT_DIFF_FIND_RENAMES | GIT_DIFF_FIND_FOR_UNTRACKED;
     o.flags = GIT_DIFF_INCLUDE_UNTRACKED | GIT_DIFF_RECURSE_UNTRACKED_DIRS | GIT_DIFF_SHOW_UNTRACKED_CONTENT;
-    int rc = to ? r->g->git_diff_tree_to_tree(&r->diff, r->repo, r->from, r->to, &o)
-                : r->g->git_diff_tree_to_workdir_with_index(&r->diff, r->repo, r->from, &o);
+    int rc = staged ? r->g->git_diff_tree_to_index(&r->diff, r->repo, r->from, r->index, &o)
+             : to   ? r->g->git_diff_tree_to_tree(&r->diff, r->repo, r->from, r->to, &o)
+                    : r->g->git_diff_tree_to_workdir_with_index(&r->diff, r->repo, r->from, &o);
     if (rc < 0 || r->g->git_diff_find_similar(r->diff, &find) < 0)
         return fail(r, e, ERR_IO, "comparing with the base commit");
     size_t n = r->g->git_diff_num_deltas(r->diff);
@@ -233,7 +247,7 @@ static int read_change(struct reading *r, const char *from, const char *to, stru
         qsort(c->files, c->nfiles, sizeof *c->files, by_rule_path);
         qsort(c->base, c->nbase, sizeof *c->base, by_tree_path);
     }
-    /* Two commits: each lies over a working tree that may be at neither. */
+    /* Two commits, or a commit and the index: each lies over a working tree that may be at neither. */
     if (to)
         return over_disk(r, r->from, &c->base, &c->nbase, e) < 0 || over_disk(r, r->to, &c->after, &c->nafter, e) < 0 ? -(int)e->kind : 0;
     c->nafter = 0;
@@ -261,6 +275,7 @@ int commits_open(const char *dir, const char *from, const char *to, struct commi
     r.g->git_diff_free(r.diff);
     r.g->git_tree_free(r.from);
     r.g->git_tree_free(r.to);
+    r.g->git_index_free(r.index);
     r.g->git_repository_free(r.repo);
     fd_close(&r.top);
     if (rc < 0) {

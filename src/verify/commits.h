@@ -1,5 +1,5 @@
 /*
- * commits - the change between a commit and the working tree, or between two commits, without checking anything out.
+ * commits - the change between a commit and the working tree, the index, or another commit, without checking anything out.
  *
  *     struct commits c;
  *     int r = commits_open(dir, "HEAD", NULL, &c, e);     // 1: a repository, 0: none
@@ -28,9 +28,11 @@ struct commits {
     size_t nbase;
     struct tree_file *after; /* sorted by path; empty for the working tree */
     size_t nafter;
-    char base_id[65], after_id[65]; /* full object names; after_id "" for the working tree */
+    char base_id[65], after_id[65]; /* full object names; after_id "" for the working tree and the index */
     struct arena arena;
 };
+
+#define COMMITS_STAGED ":staged" /* `to`: what the index holds, in a hook the one that git names there */
 
 /* `to` NULL: the working tree. ERR_NOT_FOUND: no such commit. 0 (and *c empty) outside a repository or without commits. */
 int commits_open(const char *dir, const char *from, const char *to, struct commits *c, struct err *e) WARN_UNUSED;

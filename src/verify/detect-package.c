@@ -24,9 +24,22 @@ static const struct {
     { "pnpm-lock.yaml", "pnpm" }, { "yarn.lock", "yarn" }, { "bun.lockb", "bun" }, { "bun.lock", "bun" },
 };
 
+/* In the package or above it: a workspace has its lock file at its root. */
 static bool has(struct detection *d, const char *name)
 {
-    return tree_exists(&d->in->base, detect_path(d, name));
+    struct span dir = span_of(d->dir);
+    for (;;) {
+        AUTO(buf) struct buf path = BUF_INIT(8192);
+        buf_add_span(&path, dir);
+        buf_addf(&path, "%s%s", dir.n ? "/" : "", name);
+        if (!path.failed && tree_exists(&d->in->base, buf_str(&path)))
+            return true;
+        if (!dir.n)
+            return false;
+        while (dir.n && dir.p[dir.n - 1] != '/')
+            dir.n--;
+        dir.n -= dir.n > 0;
+    }
 }
 
 static int look(struct detection *d, struct err *e)

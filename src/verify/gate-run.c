@@ -147,6 +147,24 @@ static int start(struct bench *b, struct cancel *cancel, struct err *e)
 
 /* --- what must be there --- */
 
+/* "[ -e FILE ] || ": in the gate's directory, or, as node looks for its packages, in one above it. */
+static void need_file(struct buf *script, const char *file, const char *cwd)
+{
+    bool upwards = !strncmp(file, "./node_modules", 14);
+    int above = *cwd && upwards ? 1 : 0;
+    for (const char *c = cwd; upwards && *c; c++)
+        above += *c == '/';
+    for (int i = 0; i <= above; i++) {
+        AUTO(buf) struct buf path = BUF_INIT(8192);
+        for (int k = 0; k < i; k++)
+            buf_adds(&path, "../");
+        buf_adds(&path, file);
+        buf_adds(script, "[ -e ");
+        quote(script, buf_str(&path));
+        buf_adds(script, " ] || ");
+    }
+}
+
 /* 0 all there, 1 something is missing (named in e). */
 static int check_needs(struct bench *b, const struct gate *g, struct cancel *cancel, struct err *e)
 {
@@ -158,9 +176,14 @@ static int check_needs(struct bench *b, const struct gate *g, struct cancel *can
         AUTO(ptr) char *p = span_dup(span_trim(one));
         if (!p || !*p)
             continue;
-        buf_adds(&script, strchr(p, '/') ? "[ -e " : "command -v ");
-        quote(&script, p);
-        buf_adds(&script, strchr(p, '/') ? " ] || echo " : " >/dev/null 2>&1 || echo ");
+        if (strchr(p, '/')) {
+            need_file(&script, p, g->cwd);
+        } else {
+            buf_adds(&script, "command -v ");
+            quote(&script, p);
+            buf_adds(&script, " >/dev/null 2>&1 || ");
+        }
+        buf_adds(&script, "echo ");
         quote(&script, p);
         buf_adds(&script, "\n");
     }

@@ -239,13 +239,16 @@ static void show_findings(struct run *r, const struct gate_result *gr, const str
     }
 }
 
-/* A gate that failed as before: did it run at all? Of one whose output nobody understands, what the shell says of its programs. */
-static bool is_mute(const struct outcome *o, enum gate_kind kind)
+/*
+ * A gate that failed as before: is there anything in it that could have told of the change? Of an output that nobody
+ * understands, lines that say what fails; not where a program is missing, nor where its reader found no test in it.
+ */
+static bool is_mute(const struct outcome *o, const struct gate *g)
 {
-    if (outcome_says_nothing(o, kind))
-        return true;
+    if (!o->status || o->timed_out || o->results.ntests || o->results.nfindings)
+        return outcome_says_nothing(o, g->kind);
     bool missing = o->status == 126 || o->status == 127 || span_find(o->output, SPAN("] Error 127")) >= 0;
-    return missing && !o->results.ntests && !o->results.nfindings;
+    return missing || !o->lines.len || (g->reader && g->kind == GATE_TEST);
 }
 
 static int judge(struct run *r, struct gate_result *gr, struct outcome *after, const char *command, struct err *e)
@@ -305,7 +308,7 @@ static int judge(struct run *r, struct gate_result *gr, struct outcome *after, c
         gr->reason = "the sandbox's disk limit was reached";
     else if (after->timed_out)
         gr->reason = arena_printf(r->arena, "did not end within %lld s", (long long)(gr->gate->timeout_ms / 1000));
-    else if (gr->verdict == VERDICT_PASS && is_mute(after, gr->gate->kind)) {
+    else if (gr->verdict == VERDICT_PASS && is_mute(after, gr->gate)) {
         gr->verdict = VERDICT_ERROR;
         gr->reason = "it failed in the same way before, without anything that passed: it says nothing of this change";
     }
