@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """kill.py STEAD [--uid N] [ROUNDS]: SIGKILL `stead sandbox run` at random moments; started as root, as identity N.
 
-Half a second later no process of the sandbox is alive; after the next run nothing of it is on disk, and no cgroup is left; the
+Then no process of the sandbox lives on; after the next run nothing of it is on disk, and no cgroup is left; the
 workspace is what it was.
 """
 import os
@@ -74,11 +74,11 @@ def main():
             time.sleep(rng.random() * 0.15)
             p.kill()
             p.wait()
-            end = time.monotonic() + 0.5
+            end = time.monotonic() + 10
             while alive(mark) and time.monotonic() < end:
                 time.sleep(0.005)
             if alive(mark):
-                print("round %d: a process outlived stead by half a second" % i)
+                print("round %d: a process outlived stead" % i)
                 return 1
             if os.listdir(ws) != ["a.txt"] or open(ws + "/a.txt").read() != "alpha\n":
                 print("round %d: the workspace was written" % i)
