@@ -3,18 +3,23 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clean.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/path.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
 #include "config/config.h"
+#include "inference/hardware.h"
 #include "inference/locate.h"
 #include "journal/journal.h"
 #include "model/endpoint.h"
 #include "sandbox/sandbox.h"
+
+#define MEMORY_LEAST ((int64_t)4 << 30)
 
 enum state { GOOD, WEAK, BAD };
 
@@ -98,6 +103,30 @@ static void look_engine(struct doctor *d)
         report(d, WEAK, "pilot model", e.hint, "%s", e.text);
 }
 
+/* What a model could use of this machine; `stead fit` says which. */
+static void look_hardware(struct doctor *d)
+{
+    struct hardware h;
+    char a[24], b[24], c[24];
+    bool nvidia = false;
+    hardware_read(&h);
+    report(d, GOOD, "processor", NULL, "%s, %d core%s to compute with", h.cpu, h.cores.usable, h.cores.usable == 1 ? "" : "s");
+    report(d, h.memory_usable < MEMORY_LEAST ? WEAK : GOOD, "memory", "close other programs, or raise the limit; a useful model and its tests want 4 GiB and more",
+           "%s free of %s%s%s", format_size(h.memory_usable, a), format_size(h.memory_bytes, b), h.memory_limit >= 0 ? ", limited by a control group to " : "",
+           h.memory_limit >= 0 ? format_size(h.memory_limit, c) : "");
+    for (int i = 0; i < h.ngpus; i++) {
+        const struct hardware_gpu *g = &h.gpus[i];
+        nvidia |= strcmp(g->vendor, "nvidia") == 0;
+        if (g->unified)
+            report(d, GOOD, "gpu", NULL, "%s: shares the machine's memory", g->name);
+        else
+            report(d, GOOD, "gpu", NULL, "%s: %s free of %s", g->name, format_size(g->free_bytes, a), format_size(g->memory_bytes, b));
+    }
+    if (h.nvidia_cards && !nvidia)
+        report(d, WEAK, "gpu", "install NVIDIA's driver; in a container pass the card through (--gpus all)",
+               "an NVIDIA card is here, its driver's library (libnvidia-ml.so.1) is not");
+}
+
 static void look_program(struct doctor *d, const char *name, const char *what)
 {
     const char *path = getenv("PATH"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
@@ -134,6 +163,7 @@ static int doctor_main(struct cli *cli)
     look_sandbox(&d, loop);
     look_endpoints(&d, loop, cfg);
     look_engine(&d);
+    look_hardware(&d);
     look_program(&d, "rg", "search is slower without it");
     look_program(&d, "ctags", "no map of the repository for the model");
     int code = d.bad ? EXIT_FAILED : EXIT_DONE;

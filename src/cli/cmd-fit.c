@@ -154,6 +154,9 @@ static void show_hardware(struct cli *cli, const struct fit_list *l)
     if (h->memory_limit >= 0)
         cli_outf(cli, " (limited to %s by its control group)", format_size(h->memory_limit, c));
     cli_outf(cli, ", read at %.0f GB/s\n", h->bandwidth / 1e9);
+    if (h->bandwidth_shared)
+        cli_outf(cli, "              %sOther work ran while that was measured: alone, models answer faster than it says below.%s\n", cli_style(cli, "yellow"),
+                 cli_style(cli, "reset"));
     for (int i = 0; i < h->ngpus; i++) {
         cli_outf(cli, "              %s", clean_name(h->gpus[i].name, name));
         if (h->gpus[i].unified)

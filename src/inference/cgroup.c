@@ -11,6 +11,7 @@
 
 #define CGROUP_FILE_MAX 4096
 #define CGROUP_PATH_MAX 4096
+#define CGROUP_STAT_MAX (64 << 10)
 
 /* The file's first line: false when there is no such file. */
 static bool first_line(const char *path, char *out, size_t size)
@@ -36,16 +37,38 @@ static bool read_number(const char *dir, const char *name, int64_t *out)
     return first_line(path, text, sizeof text) && parse_i64(span_of(text), 0, INT64_MAX, out, &ignored) == 0;
 }
 
-static void memory_at(const char *dir, const char *limit_name, const char *used_name, struct cgroup_limits *out)
+/* The number behind `key` in a group's memory.stat. */
+static int64_t stat_number(struct span text, const char *key)
 {
-    int64_t limit, used;
-    /* v1 says "no limit" as a number near 2^63 */
-    if (!read_number(dir, limit_name, &limit) || limit >= INT64_MAX / 2)
+    struct span line, name;
+    struct err ignored = ERR_INIT;
+    int64_t v;
+    while (span_line(&text, &line))
+        if (span_split(&line, ' ', &name) && span_eqs(name, key) && parse_i64(span_trim(line), 0, INT64_MAX, &v, &ignored) == 0)
+            return v;
+    return -1;
+}
+
+/* A limit and what is used of it; of that, files in the page cache. */
+static void memory_limit(struct cgroup_limits *out, int64_t limit, int64_t used, int64_t files)
+{
+    int64_t left = limit - (used > 0 ? used : 0) + (files > 0 ? files : 0);
+    if (limit < 0 || limit >= INT64_MAX / 2) /* v1 says "no limit" as a number near 2^63 */
         return;
-    if (out->memory_bytes >= 0 && limit >= out->memory_bytes)
-        return;
-    out->memory_bytes = limit;
-    out->memory_used = read_number(dir, used_name, &used) ? used : -1;
+    left = left < 0 ? 0 : left > limit ? limit : left;
+    if (out->memory_bytes < 0 || limit < out->memory_bytes)
+        out->memory_bytes = limit;
+    if (out->memory_left < 0 || left < out->memory_left)
+        out->memory_left = left;
+}
+
+static void read_stat(const char *dir, struct buf *out)
+{
+    char path[CGROUP_PATH_MAX];
+    struct err ignored = ERR_INIT;
+    buf_reset(out);
+    if ((size_t)snprintf(path, sizeof path, "%s/memory.stat", dir) >= sizeof path || file_read(path, out->limit, out, &ignored) < 0)
+        buf_reset(out);
 }
 
 static void cores_limit(struct cgroup_limits *out, int64_t quota, int64_t period)
@@ -82,12 +105,29 @@ typedef void (*level_fn)(const char *dir, struct cgroup_limits *out);
 
 static void memory_v2(const char *dir, struct cgroup_limits *out)
 {
-    memory_at(dir, "memory.max", "memory.current", out);
+    static const char *const limits[] = { "memory.max", "memory.high" }; /* above the second one is slowed down until it is of no use */
+    AUTO(buf) struct buf stat = BUF_INIT(CGROUP_STAT_MAX);
+    int64_t limit, used = -1;
+    (void)read_number(dir, "memory.current", &used);
+    read_stat(dir, &stat);
+    int64_t idle = stat_number(buf_span(&stat), "inactive_file"), busy = stat_number(buf_span(&stat), "active_file");
+    for (size_t i = 0; i < COUNT_OF(limits); i++)
+        if (read_number(dir, limits[i], &limit))
+            memory_limit(out, limit, used, (idle > 0 ? idle : 0) + (busy > 0 ? busy : 0));
 }
 
 static void memory_v1(const char *dir, struct cgroup_limits *out)
 {
-    memory_at(dir, "memory.limit_in_bytes", "memory.usage_in_bytes", out);
+    AUTO(buf) struct buf stat = BUF_INIT(CGROUP_STAT_MAX);
+    int64_t limit, used = -1;
+    (void)read_number(dir, "memory.usage_in_bytes", &used);
+    read_stat(dir, &stat);
+    int64_t idle = stat_number(buf_span(&stat), "total_inactive_file"), busy = stat_number(buf_span(&stat), "total_active_file");
+    int64_t files = (idle > 0 ? idle : 0) + (busy > 0 ? busy : 0);
+    if (read_number(dir, "memory.limit_in_bytes", &limit))
+        memory_limit(out, limit, used, files);
+    /* of groups above that are not to be seen from here */
+    memory_limit(out, stat_number(buf_span(&stat), "hierarchical_memory_limit"), used, files);
 }
 
 /* Call fn for base + path, and for every directory above it down to base itself. */
@@ -117,12 +157,13 @@ static bool has_controller(struct span list, const char *name)
 
 void cgroup_read_at(const char *root, const char *self, struct cgroup_limits *out)
 {
-    *out = (struct cgroup_limits){ .memory_bytes = -1, .memory_used = -1 };
-    char v2[512], v2_hybrid[512], v1_memory[512], v1_cpu[512];
+    *out = (struct cgroup_limits){ .memory_bytes = -1, .memory_left = -1 };
+    char v2[512], v2_hybrid[512], v1_memory[512], v1_cpu[512], v1_cpuacct[512];
     (void)snprintf(v2, sizeof v2, "%s/sys/fs/cgroup", root);
     (void)snprintf(v2_hybrid, sizeof v2_hybrid, "%s/sys/fs/cgroup/unified", root);
     (void)snprintf(v1_memory, sizeof v1_memory, "%s/sys/fs/cgroup/memory", root);
     (void)snprintf(v1_cpu, sizeof v1_cpu, "%s/sys/fs/cgroup/cpu", root);
+    (void)snprintf(v1_cpuacct, sizeof v1_cpuacct, "%s/sys/fs/cgroup/cpu,cpuacct", root);
 
     struct span rest = span_of(self), line;
     while (span_line(&rest, &line)) { /* "0::/path" or "4:memory:/path" */
@@ -137,8 +178,10 @@ void cgroup_read_at(const char *root, const char *self, struct cgroup_limits *ou
         }
         if (has_controller(controllers, "memory"))
             walk_up(v1_memory, line, memory_v1, out);
-        if (has_controller(controllers, "cpu"))
+        if (has_controller(controllers, "cpu")) {
             walk_up(v1_cpu, line, cpu_v1_at, out);
+            walk_up(v1_cpuacct, line, cpu_v1_at, out);
+        }
     }
 }
 

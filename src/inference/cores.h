@@ -2,7 +2,8 @@
  * cores - how many processor cores this process may really use.
  *
  * The smallest of: the affinity mask, the cgroup's quota (v1 and v2, every level up to the root), and, for
- * computing, physical cores: two hardware threads of one core evaluate a model no faster than one.
+ * computing, physical cores: two hardware threads of one core evaluate a model no faster than one. Of a processor with fast and
+ * slow cores the fast ones: each step waits for the slowest.
  * Any thread.
  */
 #ifndef STEAD_INFERENCE_CORES_H

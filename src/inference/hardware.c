@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
 #define LOG_MODULE "inference"
 #include "base/bind.h"
@@ -60,20 +61,21 @@ static void read_memory(const char *root, struct hardware *h)
     if (read_text(root, "/proc/meminfo", &text)) {
         h->memory_bytes = meminfo(buf_span(&text), "MemTotal");
         h->memory_available = meminfo(buf_span(&text), "MemAvailable");
+        if (h->memory_available <= 0) /* before Linux 3.14 */
+            h->memory_available = meminfo(buf_span(&text), "MemFree") + meminfo(buf_span(&text), "Buffers") + meminfo(buf_span(&text), "Cached");
+    }
+    struct sysinfo si;
+    if (h->memory_bytes <= 0 && !root[0] && sysinfo(&si) == 0) { /* /proc is hidden: at least what no file uses */
+        h->memory_bytes = (int64_t)si.totalram * (int64_t)si.mem_unit;
+        h->memory_available = (int64_t)(si.freeram + si.bufferram) * (int64_t)si.mem_unit;
     }
     struct cgroup_limits limits;
     (void)read_text(root, "/proc/self/cgroup", &self);
     cgroup_read_at(root, buf_str(&self), &limits);
     h->memory_limit = limits.memory_bytes;
     h->memory_usable = h->memory_available;
-    if (limits.memory_bytes >= 0) {
-        /* files in the page cache count as used there and give way: what is used now is a lower bound of what is free */
-        int64_t left = limits.memory_bytes - (limits.memory_used > 0 ? limits.memory_used : 0);
-        if (left < 0)
-            left = 0;
-        if (left < h->memory_usable)
-            h->memory_usable = left;
-    }
+    if (limits.memory_left >= 0 && limits.memory_left < h->memory_usable)
+        h->memory_usable = limits.memory_left;
     cores_read_at(root, buf_str(&self), &h->cores);
 }
 
@@ -132,6 +134,13 @@ static bool nvml_load(struct nvml *n)
     return n->init() == 0;
 }
 
+/* Whatever a driver says, within the total and what a number holds. */
+static void set_memory(struct hardware_gpu *g, int64_t total, int64_t left)
+{
+    g->memory_bytes = total > 0 ? total : 0;
+    g->free_bytes = left < 0 ? 0 : left > g->memory_bytes ? g->memory_bytes : left;
+}
+
 static void read_nvidia(struct hardware *h)
 {
     struct nvml n;
@@ -151,8 +160,7 @@ static void read_nvidia(struct hardware *h)
         *g = (struct hardware_gpu){ .vendor = "nvidia" };
         clean_into(g->name, sizeof g->name, span_of(name), CLEAN_LINE);
         if (n.memory(device, &memory) == 0) {
-            g->memory_bytes = (int64_t)memory.total;
-            g->free_bytes = (int64_t)memory.free;
+            set_memory(g, (int64_t)memory.total, (int64_t)memory.free);
         } else {
             g->unified = true; /* Jetson, GB10: NVML has no memory of its own to report */
         }
@@ -193,8 +201,7 @@ static void read_card(const char *root, const char *card, struct hardware *h)
         /* an APU's own part is a carve-out, much smaller than what it may use of the system's */
         g.unified = total >= 0 && shared > 0 && total < (int64_t)4 << 30 && shared > 2 * total;
         if (total > 0 && !g.unified) {
-            g.memory_bytes = total;
-            g.free_bytes = used >= 0 ? total - used : total;
+            set_memory(&g, total, used >= 0 ? total - used : total);
         }
     } else if (span_eqs(id, "0x8086")) {
         int64_t total = read_number(root, card, "lmem_total_bytes"), avail = read_number(root, card, "lmem_avail_bytes");
@@ -202,10 +209,10 @@ static void read_card(const char *root, const char *card, struct hardware *h)
         (void)snprintf(g.name, sizeof g.name, "Intel GPU %s", card);
         g.unified = total <= 0;
         if (total > 0) {
-            g.memory_bytes = total;
-            g.free_bytes = avail >= 0 ? avail : total;
+            set_memory(&g, total, avail >= 0 ? avail : total);
         }
     } else {
+        h->nvidia_cards += span_eqs(id, "0x10de"); /* NVML tells about it, where its driver is there */
         return;
     }
     h->gpus[h->ngpus++] = g;
@@ -284,10 +291,14 @@ static void *measure_thread(void *arg)
     return NULL;
 }
 
-static int measure(int threads, double *out, struct err *e)
+/* `memory_bytes`: what may be used, of which a quarter is. */
+static int measure(int threads, int64_t memory_bytes, double *out, struct err *e)
 {
+    const int64_t most = memory_bytes / 4 / MEASURE_BYTES;
     if (threads > 64)
         threads = 64; /* more do not read faster than a socket's memory delivers */
+    if (threads > most)
+        threads = most > 1 ? (int)most : 1;
     AUTO(ptr) struct measuring *all = calloc((size_t)threads, sizeof *all);
     AUTO(ptr) pthread_t *ids = calloc((size_t)threads, sizeof *ids);
     AUTO(ptr) unsigned char *data = malloc((size_t)threads * MEASURE_BYTES);
@@ -351,11 +362,13 @@ int hardware_bandwidth(const char *dir, struct hardware *h, struct err *e)
             bind_load(json, remembered_fields, &r, BIND_TOLERANT, &mem, &ignored) == 0 && strcmp(r.cpu, h->cpu) == 0 &&
             r.cores == h->cores.usable && r.bandwidth > 0 && (!r.busy || busy)) {
             h->bandwidth = r.bandwidth;
+            h->bandwidth_shared = r.busy;
             return 0;
         }
     }
-    if (measure(h->cores.usable, &h->bandwidth, e) < 0)
+    if (measure(h->cores.usable, h->memory_usable, &h->bandwidth, e) < 0)
         return -e->kind;
+    h->bandwidth_shared = busy;
     if (!path || path_mkdirs(dir, 0700, &ignored) < 0)
         return 0;
     r = (struct remembered){ h->cpu, h->cores.usable, h->bandwidth, busy };

@@ -7,7 +7,7 @@
  *                                                     // again, if other work took part of it then and none does now
  *     hardware_machine(&h, -1, &machine);                 // for fit_speed: the CPU, or GPU number i
  *
- * Memory is the smaller of the machine's and every cgroup limit above us (v1 and v2). GPUs: NVIDIA by NVML, loaded at
+ * Memory is the smaller of what the machine and every cgroup above us (v1 and v2) have left. GPUs: NVIDIA by NVML, loaded at
  * run time; AMD and Intel by sysfs. A GPU that shares the system's memory is marked so and adds none.
  */
 #ifndef STEAD_INFERENCE_HARDWARE_H
@@ -41,7 +41,9 @@ struct hardware {
     int64_t memory_usable;       /* what we may plan with: the smallest of these, now */
     struct hardware_gpu gpus[HARDWARE_GPUS_MAX];
     int ngpus;
+    int nvidia_cards;            /* in the machine, whether NVML is there or not */
     double bandwidth;            /* of memory, reading with all usable cores; bytes a second; 0: not measured */
+    bool bandwidth_shared;       /* something else ran while it was measured: it is more */
 };
 
 void hardware_read(struct hardware *out);
