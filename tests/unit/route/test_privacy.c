@@ -241,15 +241,15 @@ static void placeholders__lead_back_to_what_they_stand_for(void **state)
     AUTO(buf) struct buf out = BUF_INIT(4096), back = BUF_INIT(4096);
     static const struct {
         const char *detector, *value, *mark;
-    } rows[] = {
+    } marks[] = {
         { "email", "jo@corp.io", "[redacted:email:1]" },      { "phone", "+49 171 2345678", "[redacted:phone:2]" },
         { "email", "jo@corp.io", "[redacted:email:1]" },      { "quoted-secret", "a\\\"b", "[redacted:quoted-secret]" },
         { "iban", "[redacted:phone:2] 1", "[redacted:iban:3]" },
     };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(marks); i++) {
         buf_reset(&out);
-        assert_true(placeholder_write(&p, rows[i].detector, span_of(rows[i].value), &out));
-        assert_string_equal(buf_str(&out), rows[i].mark);
+        assert_true(placeholder_write(&p, marks[i].detector, span_of(marks[i].value), &out));
+        assert_string_equal(buf_str(&out), marks[i].mark);
     }
     size_t n = placeholder_restore(&p, SPAN("a[redacted:email:1][redacted:iban:3] [redacted:email:2] [redacted:email:0] [redacted:x] [redacted:email:"), &back);
     assert_string_equal(buf_str(&back), "ajo@corp.io+49 171 2345678 1 [redacted:email:2] [redacted:email:0] [redacted:x] [redacted:email:");
