@@ -33,12 +33,42 @@ struct row {
     char text[64];           /* at its end */
 };
 
-/* Bars with intervals; `full` is the value at the right edge. */
-static void chart(struct buf *b, const char *title, const struct row *rows, size_t n, double full)
+struct axis {
+    double full;      /* the value at the right edge; made round */
+    double shown;     /* what a value of 1 reads as: 100 for shares */
+    const char *unit; /* after each number: " %" */
+    const char *of;   /* what is counted, at the axis' end */
+};
+
+/* Three to eight steps of 1, 2, 2.5 or 5 times a power of ten. */
+static double round_step(double full)
 {
-    buf_addf(b, "<svg viewBox=\"0 0 %d %zu\" role=\"img\" aria-label=\"", LABEL + CHART + 230, n * ROW + 6);
+    double power = pow(10, floor(log10(full / 4))), f = full / 4 / power;
+    return (f <= 1 ? 1 : f <= 2 ? 2 : f <= 2.5 && power >= 10 ? 2.5 : f <= 5 ? 5 : 10) * power; /* 25, but no 2.5 tasks */
+}
+
+/* Lines with their numbers below the `n` rows. */
+static void draw_axis(struct buf *b, const struct axis *a, double step, size_t n)
+{
+    for (int i = 0; i * step <= a->full * 1.0001; i++) {
+        double x = LABEL + i * step / a->full * CHART;
+        buf_addf(b, "<path class=\"grid\" d=\"M%.1f 0V%zu\"/>", x, n * ROW + 4);
+        buf_addf(b, "<text class=\"dim\" text-anchor=\"middle\" x=\"%.1f\" y=\"%zu\">%g%s</text>", x, n * ROW + 20, i * step * a->shown, a->unit);
+    }
+    buf_addf(b, "<text class=\"dim\" x=\"%d\" y=\"%zu\">%s</text>\n", LABEL + CHART + 30, n * ROW + 20, a->of);
+}
+
+/* Bars with intervals over an axis. */
+static void chart(struct buf *b, const char *title, const struct row *rows, size_t n, struct axis axis)
+{
+    double step = round_step(axis.full * axis.shown) / axis.shown;
+    if (axis.shown * step < 1)
+        step = 1 / axis.shown; /* whole tasks, whole percents */
+    const double full = axis.full = ceil(axis.full / step - 1e-9) * step;
+    buf_addf(b, "<svg viewBox=\"0 0 %d %zu\" role=\"img\" aria-label=\"", LABEL + CHART + 230, n * ROW + 26);
     esc(b, title);
     buf_adds(b, "\">\n");
+    draw_axis(b, &axis, step, n);
     for (size_t i = 0; i < n; i++) {
         size_t y = i * ROW;
         double w = isnan(rows[i].value) || full <= 0 ? 0 : fmin(1, rows[i].value / full) * CHART;
@@ -86,7 +116,7 @@ static void completion_by(const struct report *r, struct buf *b, enum report_by 
     if (!n)
         return;
     section(b, title, what);
-    chart(b, title, rows, n, 1);
+    chart(b, title, rows, n, (struct axis){ 1, 100, " %", "of tasks" });
     buf_adds(b, "</section>\n");
 }
 
@@ -100,7 +130,7 @@ static void waits(const struct report_group *g, struct buf *b)
             full = g->waits[w].high;
     }
     section(b, "Latency tolerance", "Of the waits for a model that lasted at least so long, the share in which a person interrupted then.");
-    chart(b, "Latency tolerance", rows, REPORT_WAITS, full);
+    chart(b, "Latency tolerance", rows, REPORT_WAITS, (struct axis){ full, 100, " %", "of waits" });
     if (g->said_wrong + g->said_slow)
         buf_addf(b, "<p>Asked why, people said: %lld wrong, %lld too slow.</p>\n", (long long)g->said_wrong, (long long)g->said_slow);
     buf_adds(b, "</section>\n");
@@ -116,7 +146,7 @@ static void causes(const struct report_group *g, struct buf *b)
         full = fmax(full, (double)g->causes[c]);
     }
     section(b, "Escalations by cause", "Tasks with a hosted attempt, or handed to a person.");
-    chart(b, "Escalations by cause", rows, REPORT_CAUSES, full);
+    chart(b, "Escalations by cause", rows, REPORT_CAUSES, (struct axis){ full, 1, "", "tasks" });
     buf_adds(b, "</section>\n");
 }
 

@@ -274,6 +274,7 @@ def formats(path, report):
     assert not re.search(r"<script|<iframe|src=|@import|url\(|https?://", html), "the page would load something"
     assert "prefers-color-scheme: dark" in html and html.count("<svg") >= 4
     assert "default-src 'none'" in html
+    assert all(f">{v} %<" in html for v in (0, 25, 50, 75, 100)) and ">of tasks<" in html and ">of waits<" in html, "axes"
 
 
 def hostile(directory):
