@@ -1,7 +1,11 @@
 /*
  * report: the operator metrics from the journal.
  */
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -11,6 +15,7 @@
 #include "config/config.h"
 #include "journal/journal.h"
 #include "report/report.h"
+#include "term/tty.h"
 
 #define OUTPUT_LIMIT_BYTES (64u << 20)
 
@@ -22,11 +27,38 @@ static const struct option report_options[] = {
     { 0 },
 };
 
+/* A locale that was chosen and is not UTF-8: nothing but ASCII. */
+static bool is_ascii(void)
+{
+    static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *v = getenv(names[i]); // NOLINT(concurrency-mt-unsafe)
+        if (v && *v)
+            return !strcasestr(v, "utf-8") && !strcasestr(v, "utf8");
+    }
+    return false;
+}
+
+/* What is there and is no file (a device, a pipe) is written to, not replaced. */
+static int write_page(const char *file, struct span page, struct err *e)
+{
+    struct stat st;
+    if (stat(file, &st) < 0 || S_ISREG(st.st_mode))
+        return file_write_atomic(file, page, 0644, false, e);
+    AUTO(fd) int fd = open(file, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "cannot write '%s'", file);
+    if (write_all(fd, page.p, page.n) < 0)
+        return err_sys(e, "cannot write '%s'", file);
+    return 0;
+}
+
 static int render(struct cli *cli, const struct report *r, struct err *e)
 {
     AUTO(buf) struct buf b = BUF_INIT(OUTPUT_LIMIT_BYTES);
     const char *file = cli_string(cli, "html");
-    const struct report_style style = { cli_style(cli, "bold"), cli_style(cli, "dim"), cli_style(cli, "green"), cli_style(cli, "reset"), 80 };
+    const struct report_style style = { cli_style(cli, "bold"), cli_style(cli, "dim"), cli_style(cli, "green"), cli_style(cli, "reset"),
+                                        isatty(STDOUT_FILENO) ? term_columns() : 0, is_ascii() };
     if (file)
         (void)report_html(r, &b);
     else if (cli->json)
@@ -41,7 +73,7 @@ static int render(struct cli *cli, const struct report *r, struct err *e)
         cli_out(cli, buf_span(&b));
         return EXIT_DONE;
     }
-    if (file_write_atomic(file, buf_span(&b), 0644, false, e) < 0) {
+    if (write_page(file, buf_span(&b), e) < 0) {
         err_wrap(e, "writing the report");
         return cli_fail(cli, EXIT_FAILED, e);
     }

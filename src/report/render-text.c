@@ -4,20 +4,34 @@
 
 #include "base/clean.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "report/report.h"
+#include "term/width.h"
 
-#define BAR 20
+#define BAR_MOST 20
+#define BAR_LEAST 6
+#define BESIDE_BAR 54 /* columns of a rate's name and numbers */
+#define TABLE 112     /* columns of the table of steps */
 
-/* `share` of BAR cells, in eighths. */
-static void add_bar(struct buf *b, double share)
+static int bar_width(const struct report_style *st)
+{
+    size_t room = st->width > BESIDE_BAR ? st->width - BESIDE_BAR : 0;
+    return st->width == 0 || room > BAR_MOST ? BAR_MOST : room < BAR_LEAST ? BAR_LEAST : (int)room;
+}
+
+/* `share` of the bar's cells, in eighths. */
+static void add_bar(struct buf *b, const struct report_style *st, double share)
 {
     static const char *const eighths[] = { "", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589" };
-    int cells = (int)lround((isnan(share) ? 0 : share < 0 ? 0 : share > 1 ? 1 : share) * BAR * 8);
+    const int width = bar_width(st);
+    int cells = (int)lround((isnan(share) ? 0 : share < 0 ? 0 : share > 1 ? 1 : share) * width * 8);
+    if (st->ascii)
+        cells = (cells + 4) / 8 * 8;
     for (int i = 0; i < cells / 8; i++)
-        buf_adds(b, "\u2588");
+        buf_adds(b, st->ascii ? "#" : "\u2588");
     buf_adds(b, eighths[cells % 8]);
-    for (int i = (cells + 7) / 8; i < BAR; i++)
+    for (int i = (cells + 7) / 8; i < width; i++)
         buf_addc(b, ' ');
 }
 
@@ -30,7 +44,7 @@ static void add_rate(struct buf *b, const struct report_style *st, const char *n
         return;
     }
     buf_addf(b, "  %-16s %s", safe, st->colour);
-    add_bar(b, r->value);
+    add_bar(b, st, r->value);
     buf_addf(b, "%s %3.0f %%  %s%lld of %lld, %.0f to %.0f %%%s\n", st->reset, r->value * 100, st->dim, (long long)r->k, (long long)r->n,
              r->low * 100, r->high * 100, st->reset);
 }
@@ -115,9 +129,33 @@ static void add_review(const struct report_group *g, struct buf *b)
     buf_addf(b, ", %.2f rounds a change (n %lld)\n", g->review_rounds.value, (long long)g->review_rounds.n);
 }
 
+/* One line a figure, where the table is too wide. */
+static void add_steps_narrow(const struct report *r, const struct report_style *st, struct buf *b)
+{
+    for (size_t i = 0; i < r->nsteps; i++) {
+        const struct report_steps *s = &r->steps[i];
+        char name[64], t50[24], t95[24], own[24];
+        clean_into(name, sizeof name, span_of(s->model), CLEAN_LINE);
+        buf_addf(b, "  %s%s%s %lld steps, %lld new and %lld reused tokens", st->bold, name, st->reset, (long long)s->n, (long long)s->prompt_new,
+                 (long long)s->prompt_reused);
+        if (!isnan(s->ttft_p50_ms))
+            buf_addf(b, ", first token after %s (95 %%: %s)", format_duration((int64_t)s->ttft_p50_ms, t50), format_duration((int64_t)s->ttft_p95_ms, t95));
+        if (!isnan(s->tokens_per_s))
+            buf_addf(b, ", %.1f tokens/s", s->tokens_per_s);
+        if (!isnan(s->harness_p50_ms))
+            buf_addf(b, ", harness %s", format_duration((int64_t)s->harness_p50_ms, own));
+        buf_addf(b, ", %.1f %% tool errors, %.1f %% edit misses\n", s->tool_calls ? 100.0 * (double)s->tool_errors / (double)s->tool_calls : 0,
+                 s->edits ? 100.0 * (double)s->edit_misses / (double)s->edits : 0);
+    }
+}
+
 static void add_steps(const struct report *r, const struct report_style *st, struct buf *b)
 {
     head(b, st, "Steps", "by model");
+    if (st->width && st->width < TABLE) {
+        add_steps_narrow(r, st, b);
+        return;
+    }
     buf_addf(b, "  %s%-24s %7s %9s %9s %8s %8s %7s %8s %7s %7s%s\n", st->dim, "model", "steps", "new tok", "reused", "ttft50", "ttft95", "tok/s",
              "harness", "errors", "misses", st->reset);
     for (size_t i = 0; i < r->nsteps; i++) {
@@ -133,7 +171,25 @@ static void add_steps(const struct report *r, const struct report_style *st, str
     }
 }
 
-bool report_text(const struct report *r, const struct report_style *st, struct buf *b)
+/* Lines longer than `width` go on in the next, under the beginning of their words. */
+static void fold(struct span text, size_t width, struct buf *out)
+{
+    struct span line, part;
+    while (span_line(&text, &line)) {
+        size_t indent = 0;
+        while (indent < line.n && line.p[indent] == ' ')
+            indent++;
+        if (!width || width_of(line) <= width || indent + 20 > width) {
+            buf_addf(out, "%.*s\n", (int)line.n, line.p);
+            continue;
+        }
+        struct span rest = span_sub(line, indent, line.n);
+        for (bool first = true; width_wrap(&rest, width - indent - (first ? 0 : 2), &part); first = false)
+            buf_addf(out, "%*s%.*s\n", (int)indent + (first ? 0 : 2), "", (int)part.n, part.p);
+    }
+}
+
+static bool write_text(const struct report *r, const struct report_style *st, struct buf *b)
 {
     const struct report_group *all = &r->groups[0];
     char from[24], to[24];
@@ -174,5 +230,13 @@ bool report_text(const struct report *r, const struct report_style *st, struct b
     head(b, st, "Review burden", "");
     add_review(all, b);
     add_steps(r, st, b);
+    return !b->failed;
+}
+
+bool report_text(const struct report *r, const struct report_style *st, struct buf *b)
+{
+    AUTO(buf) struct buf whole = BUF_INIT(b->limit);
+    b->failed |= !write_text(r, st, &whole);
+    fold(buf_span(&whole), st->width, b);
     return !b->failed;
 }

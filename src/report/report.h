@@ -84,7 +84,8 @@ static inline void report_auto(struct report **r)
 
 struct report_style { /* escape sequences, "" without colour */
     const char *bold, *dim, *colour, *reset;
-    int width;
+    size_t width;             /* columns of the terminal; 0: as long as it takes */
+    bool ascii;               /* no block characters: not a UTF-8 terminal */
 };
 bool report_text(const struct report *r, const struct report_style *style, struct buf *out);
 bool report_json(const struct report *r, struct buf *out); /* one object, one line */

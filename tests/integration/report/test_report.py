@@ -4,15 +4,19 @@
 usage: test_report.py STEAD MAKE_JOURNAL [--big]
 """
 import csv
+import fcntl
 import io
 import json
 import math
 import os
 import re
 import sqlite3
+import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from datetime import datetime, timezone
 
@@ -277,6 +281,36 @@ def formats(path, report):
     assert all(f">{v} %<" in html for v in (0, 25, 50, 75, 100)) and ">of tasks<" in html and ">of waits<" in html, "axes"
 
 
+def terminals(path):
+    """60 columns wide; without UTF-8; and what is no file is written to and stays what it is."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
+    p = subprocess.Popen([STEAD, "report", "--journal", path, "--color", "never"], stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        seen += piece
+    assert p.wait(60) == 0
+    lines = seen.decode().replace("\r", "").splitlines()
+    assert len(lines) > 20 and max(map(len, lines)) <= 60, max(lines, key=len)
+    assert any("first token after" in l for l in lines), lines[-8:]
+    plain = subprocess.run([STEAD, "report", "--journal", path, "--color", "never"], check=True, capture_output=True,
+                           env=dict(os.environ, LC_ALL="C")).stdout
+    assert plain.isascii() and b"####" in plain, plain[:400]
+    pipe = os.path.join(os.path.dirname(path), "page")
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    run("-q", "--html", pipe, "--journal", path)
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode), "the pipe was replaced"
+    assert reader.communicate(timeout=60)[0].startswith(b"<!DOCTYPE html>")
+
+
 def hostile(directory):
     """Names from a journal are other people's text."""
     path = os.path.join(directory, "hostile.db")
@@ -317,6 +351,7 @@ with tempfile.TemporaryDirectory() as d:
         subprocess.run([MAKE, db, "12000", seed], check=True, capture_output=True)
         made = agree(db)
         formats(db, made)
+    terminals(db)
     by_person(db)
     hostile(d)
 print(f"ok: {checks} figures agree")
