@@ -405,9 +405,10 @@ static void batch_failed(struct worker *w, int rc)
 static struct pace *pace_of(struct worker *w, int32_t threads)
 {
     if (threads != w->threads_paced) {
-        bool small = w->info.weight_bytes < SMALL_MODEL && spare_cores(&w->spare) < threads - 1;
-        pace_init(&w->writing, threads, 6, small);
-        pace_init(&w->reading, threads, 1, small);
+        bool idle = spare_cores(&w->spare) >= threads - 1;
+        bool small = w->info.weight_bytes < SMALL_MODEL && !idle;
+        pace_init(&w->writing, threads, idle ? 0 : 6, small);
+        pace_init(&w->reading, threads, idle ? 0 : 1, small);
         w->threads_paced = threads;
     }
     return w->batch.n_tokens > w->info.slots ? &w->reading : &w->writing;

@@ -25,14 +25,16 @@ struct pace {
     int threads[PACE_LEVELS];
     int levels;
     int level;                /* in use: 0 is all threads */
-    double cost[PACE_LEVELS]; /* microseconds a unit, moving average; 0: unknown */
+    double cost[PACE_LEVELS]; /* microseconds a unit: moving average of the level in use, last trial of others; 0: unknown */
     double best;              /* smallest average ever */
     int from;                 /* level before the trial, -1: no trial */
     int tried;                /* batches of it; outside of one: batches before the first */
     int64_t trial_us;         /* spent in it, */
-    double trial_units;       /* and what for: without its first batch, which wakes threads */
-    int64_t next_up_us, next_down_us;
-    int64_t up_wait_us;       /* grows while trying more threads does not pay */
+    double trial_units;       /* and what for: without a short first batch, which is mostly waking threads */
+    int64_t next_up_us, next_slow_us;
+    int64_t up_wait_us;       /* grows while trying more threads does not pay, */
+    int64_t slow_wait_us;     /* and while trying fewer because batches became slow does not */
+    int64_t worked_us, next_down_us; /* time spent in batches: pauses between requests are no reason to try fewer */
     int64_t next_ask_us, next_hinted_us;
     int idle_seen;            /* how many times in a row */
     int early;
@@ -40,8 +42,9 @@ struct pace {
 };
 
 /*
- * `early`: batches before fewer threads are tried for the first time. `small`: begin with one thread and see whether
- * more pay, as a small model's operations are over before other threads have woken up.
+ * `early`: batches before fewer threads are tried for the first time; 0: there seem to be cores for all threads, some
+ * seconds are soon enough. `small`: begin with one thread and see whether more pay, as a small model's operations are
+ * over before other threads have woken up.
  */
 void pace_init(struct pace *p, int threads, int early, bool small);
 bool pace_asks(const struct pace *p, int64_t now_us);       /* whether idle cores would make a difference now */

@@ -139,6 +139,74 @@ static void pace__is_not_misled_by_one_slow_batch(void **state)
     assert_true(now < 1000000);
 }
 
+/* Batches of one reply, now and then one that the scheduler held up: how many were computed with fewer threads. */
+static int64_t fewer_in_noise(struct pace *p, int64_t us_two, int64_t us_one, int batches)
+{
+    int64_t now = 0, fewer = 0;
+    for (int i = 0; i < batches; i++) {
+        int n = pace_threads(p, now);
+        int64_t us = n == 1 ? us_one : us_two;
+        if (i % 17 == 16)
+            us *= 10;
+        else if (i % 5 == 4)
+            us = us * 3 / 2;
+        now += us;
+        fewer += n == 1;
+        pace_note(p, n, 1, us, now);
+    }
+    return fewer;
+}
+
+/* Every trial computes some tokens at half the speed: a noisy machine must not make one after the other. */
+static void pace__is_not_driven_to_trials_by_noise(void **state)
+{
+    (void)state;
+    struct pace p;
+    pace_init(&p, 2, 0, false);
+    assert_true(fewer_in_noise(&p, 2500, 5000, 4000) <= 40);
+    pace_init(&p, 2, 6, false);
+    assert_true(fewer_in_noise(&p, 2500, 5000, 4000) <= 40);
+}
+
+static void pace__tries_nothing_in_the_first_replies_where_cores_are_idle(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 40000, [2] = 21000 } };
+    struct pace p;
+    pace_init(&p, 2, 0, false);
+    for (int reply = 0; reply < 3; reply++) {
+        run(&m, &p, 2000000);
+        m.now_us += 40000000; /* the tools' time: no reason to doubt what was found */
+    }
+    assert_int_equal(m.batches[1], 0);
+}
+
+/* A context that fills makes every batch slower, with any number of threads. */
+static void pace__does_not_take_a_long_context_for_contention(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 8000, [2] = 4200 } };
+    struct pace p;
+    pace_init(&p, 2, 0, false);
+    for (int i = 0; i < 120; i++) {
+        run(&m, &p, 1000000);
+        m.us[1] += 80, m.us[2] += 42;
+    }
+    assert_int_equal(p.threads[p.level], 2);
+    assert_true(m.batches[1] * m.us[1] < 1500000); /* of two minutes */
+}
+
+static void pace__tries_long_batches_rarely(void **state)
+{
+    (void)state;
+    struct machine m = { .us = { [1] = 2000000, [2] = 1050000 } };
+    struct pace p;
+    pace_init(&p, 2, 0, false);
+    run(&m, &p, 600000000);
+    assert_true(m.batches[1] > 0 && m.batches[1] <= 4);
+    assert_int_equal(p.threads[p.level], 2);
+}
+
 static void pace__has_nothing_to_try_with_one_thread(void **state)
 {
     (void)state;
@@ -162,6 +230,10 @@ int main(void)
         cmocka_unit_test(pace__goes_up_at_once_when_cores_are_idle),
         cmocka_unit_test(pace__loses_little_where_idle_cores_are_not_ours),
         cmocka_unit_test(pace__is_not_misled_by_one_slow_batch),
+        cmocka_unit_test(pace__is_not_driven_to_trials_by_noise),
+        cmocka_unit_test(pace__tries_nothing_in_the_first_replies_where_cores_are_idle),
+        cmocka_unit_test(pace__does_not_take_a_long_context_for_contention),
+        cmocka_unit_test(pace__tries_long_batches_rarely),
         cmocka_unit_test(pace__has_nothing_to_try_with_one_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
