@@ -39,6 +39,7 @@ struct chat_parse {
     std::string text;
     common_chat_msg message;
     std::vector<std::string> ids;
+    std::vector<std::string> thinking_ends; /* what closes a thought */
 };
 
 /* Run `f`; an exception becomes an error that begins with `what`. */
@@ -110,7 +111,8 @@ int chat_prompt_create(struct chat_templates *t, const struct chat_request *r, s
         in.tool_choice = r->tool_choice == CHAT_TOOL_REQUIRED ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
                          : r->tool_choice == CHAT_TOOL_NONE   ? COMMON_CHAT_TOOL_CHOICE_NONE
                                                               : COMMON_CHAT_TOOL_CHOICE_AUTO;
-        in.parallel_tool_calls = r->parallel_calls < 0 ? t->parallel_calls : r->parallel_calls != 0;
+        /* Where no grammar holds the model to one call, several are read as such, whatever the template can write down. */
+        in.parallel_tool_calls = r->parallel_calls < 0 ? t->parallel_calls || r->tool_choice != CHAT_TOOL_REQUIRED : r->parallel_calls != 0;
         in.json_schema = r->json_schema ? r->json_schema : "";
         in.grammar = r->grammar ? r->grammar : "";
         refuse_llguidance(in.grammar);
@@ -320,6 +322,7 @@ int chat_parse_create(const struct chat_prompt *p, struct chat_parse **out, stru
         if (!p->params.parser.empty())
             r->params.parser.load(p->params.parser);
         r->message.role = "assistant";
+        r->thinking_ends = p->params.thinking_end_tags;
         *out = r.release();
     });
 }
@@ -375,6 +378,37 @@ int chat_parse_add(struct chat_parse *r, const char *text, size_t n, bool final,
                     fn(ctx, json.data(), json.size());
             }
     });
+}
+
+/* Move `at` behind `what`, where it is still to come. */
+static bool skip(const std::string &text, const std::string &what, size_t &at)
+{
+    size_t found = what.empty() ? std::string::npos : text.find(what, at);
+    if (found == std::string::npos)
+        return false;
+    at = found + what.size();
+    return true;
+}
+
+static size_t skip_space(const std::string &text, size_t at)
+{
+    size_t to = text.find_first_not_of(" \t\r\n", at);
+    return to == std::string::npos ? text.size() : to;
+}
+
+const char *chat_parse_rest(const struct chat_parse *r, size_t *n)
+{
+    size_t at = 0;
+    if (skip(r->text, r->message.reasoning_content, at))
+        for (const auto &tag : r->thinking_ends)
+            if (!tag.empty() && r->text.compare(skip_space(r->text, at), tag.size(), tag) == 0)
+                at = skip_space(r->text, at) + tag.size();
+    (void)skip(r->text, r->message.content, at);
+    for (const auto &call : r->message.tool_calls)
+        if (skip(r->text, call.name, at))
+            (void)skip(r->text, call.arguments, at);
+    *n = r->text.size() - at;
+    return r->text.data() + at;
 }
 
 bool chat_parse_has_calls(const struct chat_parse *r)

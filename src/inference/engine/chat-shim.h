@@ -95,6 +95,8 @@ void chat_parse_destroy(struct chat_parse *r);
 /* More text of the reply; `final`: it is complete. fn is called for what is new. */
 int chat_parse_add(struct chat_parse *r, const char *text, size_t n, bool final, chat_delta_fn fn, void *ctx,
                    struct err *e);
+/* After a failure: what is in the text behind all that became deltas, which is what was held back and what could not be read. */
+const char *chat_parse_rest(const struct chat_parse *r, size_t *n);
 bool chat_parse_has_calls(const struct chat_parse *r);
 /* The whole message as a JSON object (`choices[0].message`), malloc'd: yours. NULL: out of memory. */
 char *chat_parse_message(const struct chat_parse *r);

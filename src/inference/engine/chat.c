@@ -416,16 +416,16 @@ static void on_delta(void *ctx, const char *json, size_t n)
 }
 
 /* The parser cannot read the reply: what it has not read goes out as content. */
-static void send_raw(struct exchange *x)
+static void send_raw(struct exchange *x, struct span text)
 {
-    if (!x->text.n)
+    if (!text.n)
         return;
-    buf_add_span(&x->raw, buf_span(&x->text));
+    buf_add_span(&x->raw, text);
     if (!x->body.stream)
         return;
     AUTO(buf) struct buf delta = BUF_INIT(REPLY_MAX);
     buf_adds(&delta, "{\"content\":");
-    buf_add_json(&delta, buf_span(&x->text));
+    buf_add_json(&delta, text);
     buf_addc(&delta, '}');
     add_role(x);
     add_chunk(x, buf_str(&delta), delta.n, NULL);
@@ -436,13 +436,15 @@ static void parse_text(struct exchange *x, bool final)
 {
     int64_t began = clock_us();
     struct err e = ERR_INIT;
-    if (!x->unreadable &&
-        chat_parse_add(x->parse, buf_str(&x->text), x->text.n, final, on_delta, x, &e) < 0) {
+    if (x->unreadable) {
+        send_raw(x, buf_span(&x->text));
+    } else if (chat_parse_add(x->parse, buf_str(&x->text), x->text.n, final, on_delta, x, &e) < 0) {
         log_info("%s", e.text);
         x->unreadable = true;
+        struct span rest; /* also what it held back from earlier pieces, as it might have become a call */
+        rest.p = chat_parse_rest(x->parse, &rest.n);
+        send_raw(x, rest);
     }
-    if (x->unreadable)
-        send_raw(x);
     buf_reset(&x->text);
     x->parsed_us = clock_us();
     x->parse_cost_us = x->parsed_us - began;

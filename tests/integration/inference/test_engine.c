@@ -116,6 +116,12 @@ static const char tools[] = "\"tools\":[{\"type\":\"function\",\"function\":{\"n
                             "{\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\",\"maxLength\":12},\"from\":{\"type\":\"integer\"}},"
                             "\"required\":[\"path\"],\"additionalProperties\":false}}}]";
 
+/* As LFM2's: calls are not written down at all, so that llama.cpp takes it for one that knows no parallel calls. */
+static const char lfm2_template[] =
+    "{%- if tools %}{{- '<|im_start|>system\n<|tool_list_start|>[' }}{%- for t in tools %}{{- t | tojson }}{%- endfor %}"
+    "{{- ']<|tool_list_end|><|im_end|>\n' }}{%- endif %}{%- for m in messages %}{{- '<|im_start|>' + m.role + '\n' + m.content + "
+    "'<|im_end|>\n' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}";
+
 static int set_up(void **state)
 {
     struct err e = ERR_INIT;
@@ -126,6 +132,13 @@ static int set_up(void **state)
                                         "\n</tool_call>" };
     struct gguf_make chain = GGUF_MAKE_LLAMA;
     chain.embd = chain.vocab = 320, chain.head_dim = 80, chain.chain = says, chain.nchain = COUNT_OF(says);
+    static const char *const breaks[] = { "<tool_call>\n{\"na", "ughty\": \"read\", \"arguments\"", ", and so on" };
+    struct gguf_make broken = chain, two = chain;
+    broken.chain = breaks, broken.nchain = COUNT_OF(breaks);
+    static const char *const both[] = { "<|tool_call_start|>[read(path=\"a.c\"), read(path=\"b.c\")]<|tool_call_end|>" };
+    two.chain = both, two.nchain = COUNT_OF(both), two.chat_template = lfm2_template;
+    if (gguf_make(&broken, model_path("broken"), &e) < 0 || gguf_make(&two, model_path("two"), &e) < 0)
+        return -1;
     struct gguf_make dense = GGUF_MAKE_LLAMA, window = GGUF_MAKE_LLAMA, hybrid = GGUF_MAKE_LLAMA, slow = GGUF_MAKE_LLAMA;
     window.arch = "gemma3", window.layers = 6, window.window = 64;
     hybrid.arch = "qwen35", hybrid.layers = 4;
@@ -259,6 +272,36 @@ static void engine__streams_deltas_progress_and_usage(void **state)
     assert_true(s.progress >= 2);
     assert_int_equal(s.total, s.usage_prompt);
     stream_finish(&s);
+    stop_it();
+}
+
+/* Nothing of a reply is lost when what looked like a call turns out to be none: who reads along gets it as it is. */
+static void engine__streams_what_it_held_back_for_a_call(void **state)
+{
+    (void)state;
+    start_with("broken", 1, 4096);
+    AUTO(buf) struct buf body = BUF_INIT(8192);
+    AUTO(buf) struct buf out = BUF_INIT(20u << 20);
+    buf_addf(&body, "{\"messages\":[{\"role\":\"user\",\"content\":\"fix it\"}],\"stream\":true,%s}", tools);
+    assert_int_equal(ask("/v1/chat/completions", buf_str(&body), &out), 200);
+    struct stream s;
+    read_stream(buf_span(&out), &s);
+    assert_string_equal(buf_str(&s.content), "<tool_call>\n{\"naughty\": \"read\", \"arguments\", and so on");
+    stream_finish(&s);
+    stop_it();
+}
+
+/* Templates that write down one call only do not keep a model from making two. */
+static void engine__reads_several_calls_where_none_forbids_them(void **state)
+{
+    (void)state;
+    start_with("two", 1, 4096);
+    AUTO(buf) struct buf body = BUF_INIT(8192);
+    buf_addf(&body, "{\"messages\":[{\"role\":\"user\",\"content\":\"fix it\"}],%s}", tools);
+    AUTO(json) json_t *j = ask_json("/v1/chat/completions", buf_str(&body), 200);
+    assert_string_equal(text(j, "choices.0.message.tool_calls.0.function.arguments"), "{\"path\":\"a.c\"}");
+    assert_string_equal(text(j, "choices.0.message.tool_calls.1.function.arguments"), "{\"path\":\"b.c\"}");
+    assert_string_equal(text(j, "choices.0.finish_reason"), "tool_calls");
     stop_it();
 }
 
@@ -652,6 +695,8 @@ int main(void)
         cmocka_unit_test(engine__says_what_it_is),
         cmocka_unit_test(engine__parses_tool_calls),
         cmocka_unit_test(engine__streams_deltas_progress_and_usage),
+        cmocka_unit_test(engine__streams_what_it_held_back_for_a_call),
+        cmocka_unit_test(engine__reads_several_calls_where_none_forbids_them),
         cmocka_unit_test(engine__constrains_on_request),
         cmocka_unit_test(engine__refuses_what_it_cannot_do),
         cmocka_unit_test(cache__evaluates_only_what_was_appended),
