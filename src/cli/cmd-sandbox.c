@@ -353,7 +353,12 @@ static int run_in(struct cli *cli, struct sandbox_spec *spec, struct layer **own
     int status = 0;
     if (!loop)
         return cli_fail(cli, NOT_RUN, e);
-    int r = sandbox_start(loop, spec, &sb, e);
+    int r = sandbox_begin(loop, spec, &sb, e);
+    struct err ignored; /* what earlier runs left goes while the helper builds the walls */
+    (void)sandbox_sweep(state, &ignored);
+    (void)layer_sweep(state, &ignored);
+    if (r >= 0 && (r = sandbox_ready(sb, e)) < 0)
+        sandbox_destroy(TAKE(sb));
     if (r == -ERR_UNSUPPORTED)
         r = start_on_copy(cli, spec, own, state, loop, &sb, e);
     if (r < 0)
@@ -393,8 +398,6 @@ static int run_main(struct cli *cli)
         err_set(&e, ERR_USAGE, "--keep and --ro exclude each other");
         return cli_fail(cli, EXIT_USAGE, &e);
     }
-    (void)sandbox_sweep(state, &e);
-    (void)layer_sweep(state, &e);
     const char *lowers[] = { cwd };
     if (!keep && !ro && cli_int(cli, "disk", 0) <= THROW_AWAY_BYTES) {
         if (!cli_int(cli, "disk", 0))
