@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "base/mem.h"
 #include "base/path.h"
@@ -82,6 +83,26 @@ static int look(int dir, const char *name, struct change_side *out, enum side_wh
     return side_read(dir, name, SIDE_HASH, NULL, INT64_MAX / 2, out, NULL, what, e) < 0 ? err_wrap(e, "'%s'", name) : 0;
 }
 
+/*
+ * Access lists, labels and the user's own attributes stay with the file that is replaced, as far as we may set them. Not what vouches
+ * for a content, which is another now: capabilities, measurements.
+ */
+static void keep_attributes(const struct place *pl, int to)
+{
+    static const char *const stays_behind[] = { "security.capability", "security.ima", "security.evm" };
+    char names[4096], value[XATTR_SIZE_MAX];
+    AUTO(fd) int from = openat(pl->dir, pl->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t n = from < 0 ? -1 : flistxattr(from, names, sizeof names);
+    for (const char *name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
+        bool carried = true;
+        for (size_t i = 0; i < COUNT_OF(stays_behind); i++)
+            carried &= strcmp(name, stays_behind[i]) != 0;
+        ssize_t size = carried ? fgetxattr(from, name, value, sizeof value) : -1;
+        if (size >= 0)
+            (void)fsetxattr(to, name, value, (size_t)size, 0);
+    }
+}
+
 /* Write the temporary file of an op with the content of `to`. */
 static int stage(const struct plan *p, const struct op *op, const struct change_side *to, const struct place *pl,
                  struct err *e)
@@ -114,6 +135,8 @@ static int stage(const struct plan *p, const struct op *op, const struct change_
         return err_sys(e, "cannot write '%s'", op->path);
     if (own ? fchown(fd, uid, gid) < 0 : op->gid >= 0 && op->gid != getegid() && fchown(fd, (uid_t)-1, (gid_t)op->gid) < 0)
         return err_sys(e, "cannot keep the owner of '%s'", op->path);
+    if (op->uid >= 0) /* something is there */
+        keep_attributes(pl, fd);
     if (fchmod(fd, to->mode & 0777) < 0)
         return err_sys(e, "cannot set the mode of '%s'", op->path);
     (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* so that the fsyncs that follow find little to do */

@@ -122,6 +122,49 @@ static void a_change__arrives_and_is_taken_back(void **state)
     world_finish(&w);
 }
 
+static void access_lists_and_attributes__stay_with_the_file(void **state)
+{
+    /* version 2; owner rw, user 12345 r, group r, mask r, others nothing: tag, permissions, number */
+    static const unsigned char acl[] = { 2, 0, 0, 0, 1, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 4, 0, 0x39, 0x30, 0, 0, 4, 0, 4, 0, 0xff, 0xff, 0xff,
+                                         0xff, 0x10, 0, 4, 0, 0xff, 0xff, 0xff, 0xff, 0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff };
+    /* a capability that root may give; nobody keeps it over a change of content */
+    static const unsigned char capability[] = { 1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    (void)state;
+    struct world w;
+    struct apply_result r;
+    unsigned char got[256];
+    AUTO(arena) struct arena a = ARENA_INIT(64 << 20);
+    world_init(&w);
+    put_bytes(w.ws, "listed", "1\n", 2, 0640);
+    AUTO(ptr) char *path = in(w.ws, "listed");
+    bool lists = setxattr(path, "system.posix_acl_access", acl, sizeof acl, 0) == 0;
+    bool own = setxattr(path, "user.note", "kept", 4, 0) == 0;
+    bool able = setxattr(path, "security.capability", capability, sizeof capability, 0) == 0;
+    world_layer(&w);
+    put(w.upper, "listed", "2\n");
+    AUTO(change) struct change *c = world_change(&w);
+    for (int back = 0; back < 2; back++) {
+        struct stat st;
+        assert_ok(back ? apply_revert(w.state, r.id, &a, &r, &w.e) : apply(&w, c, &a, &r), &w.e);
+        assert_file(w.ws, "listed", back ? "1\n" : "2\n");
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0640);
+        if (lists) {
+            assert_int_equal(getxattr(path, "system.posix_acl_access", got, sizeof got), sizeof acl);
+            assert_memory_equal(got, acl, sizeof acl);
+        }
+        if (own) {
+            assert_int_equal(getxattr(path, "user.note", got, sizeof got), 4);
+            assert_memory_equal(got, "kept", 4);
+        }
+        if (able)
+            assert_int_equal(getxattr(path, "security.capability", got, sizeof got), -1);
+    }
+    if (!lists || !own)
+        print_message("this file system has %s%s\n", lists ? "" : "no access lists ", own ? "" : "no user attributes");
+    world_finish(&w);
+}
+
 static void approval__is_bound_to_the_content(void **state)
 {
     (void)state;
@@ -284,6 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change__arrives_and_is_taken_back),
+        cmocka_unit_test(access_lists_and_attributes__stay_with_the_file),
         cmocka_unit_test(approval__is_bound_to_the_content),
         cmocka_unit_test(guarded_files__need_their_own_word),
         cmocka_unit_test(edits_of_the_user__are_merged_or_conflict_and_then_nothing_is_written),
