@@ -15,6 +15,7 @@
 #include "sandbox/sandbox.h"
 #include "verify/reader.h"
 #include "verify/verify.h"
+#include "workspace/layer.h"
 
 #define CAPTURE_BYTES (32u << 20) /* of standard output kept for a reader; a flood beyond it is counted, not kept */
 #define REPORTS_MAX 500           /* files of one report pattern */
@@ -29,6 +30,7 @@ struct bench {
     const char *lower; /* the workspace, when the tree names no directory */
     struct sandbox *sandbox;
     char *upper, *work;   /* on disk, or NULL */
+    struct layer *copy;   /* has one of the workspace, where its file system cannot be a lower layer; or NULL */
     bool used;
     const struct gate *checked; /* whose needs are known to be there */
 };
@@ -55,6 +57,9 @@ void bench_destroy(struct bench *b)
         (void)path_remove_tree(AT_FDCWD, b->upper, &ignored);
     if (b->work)
         (void)path_remove_tree(AT_FDCWD, b->work, &ignored);
+    if (b->copy && layer_discard(b->copy, &ignored) < 0)
+        log_debug("%s", ignored.text);
+    layer_destroy(b->copy);
     free(b->upper);
     free(b->work);
     free(b);
@@ -127,6 +132,22 @@ static int own_dirs(struct bench *b, struct err *e)
     return b->upper && b->work ? 0 : err_set(e, ERR_NOMEM, "preparing a throw-away layer: out of memory");
 }
 
+/* Where a task runs, it has made this copy already (sandbox_spec.base of the template). */
+static int copy_base(struct bench *b, struct err *e)
+{
+    const struct sandbox_spec *t = b->setup.template;
+    struct layer_options opt = { .kind = LAYER_AUTO };
+    struct err why = *e;
+    if (b->copy || !t->state_dir)
+        return -(int)e->kind;
+    int r = layer_create(t->workspace, t->state_dir, &opt, &b->copy, e);
+    if (r == 0)
+        r = layer_copy_base(b->copy, e);
+    if (r == -ERR_UNSUPPORTED)
+        *e = why;
+    return r;
+}
+
 static int start(struct bench *b, struct cancel *cancel, struct err *e)
 {
     if (b->sandbox)
@@ -140,7 +161,14 @@ static int start(struct bench *b, struct cancel *cancel, struct err *e)
         .upper = b->upper ? b->upper : "tmpfs",
         .work = b->upper ? b->work : NULL,
     };
-    if (sandbox_start(b->setup.loop, &spec, &b->sandbox, e) < 0)
+    if (b->copy)
+        spec.base = layer_base(b->copy);
+    int r = sandbox_start(b->setup.loop, &spec, &b->sandbox, e);
+    if (r == -ERR_UNSUPPORTED && !spec.base && (!spec.backend || strcmp(spec.backend, "native") == 0) && copy_base(b, e) == 0) {
+        spec.base = layer_base(b->copy);
+        r = sandbox_start(b->setup.loop, &spec, &b->sandbox, e);
+    }
+    if (r < 0)
         return err_wrap(e, "starting the sandbox for gates");
     return lay_files(b, cancel, e);
 }

@@ -120,6 +120,7 @@ static void a_workspace_that_cannot_be_a_lower_layer__is_copied_and_said(void **
     assert_file(w.ws, "a", "base\nmore\n");
     expect(&w, "sandbox run -- sh -c 'cat a; echo x > b'", 0, "more\n");
     expect(&w, "sandbox run --ro -- sh -c 'cat a; ! touch b'", 0, "more\n");
+    expect(&w, "verify --gate 'grep -x more a'", 0, "pass"); /* gates too */
     AUTO(ptr) char *layers = in(w.state, "layers");
     AUTO(ptr) char *list = NULL;
     assert_true(asprintf(&list, "test -z \"$(ls %s)\"", layers) > 0);
