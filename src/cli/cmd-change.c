@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
+#include "cli/trailers.h"
 #include "base/bind.h"
 #include "config/config.h"
 #include "journal/journal.h"
@@ -348,32 +349,14 @@ static void record(struct cli *cli, const struct change *c, const char *status, 
         (void)fprintf(stderr, "stead: the journal was not told: %s\n", e.text);
 }
 
-/* Trailers of a commit: what helped, which gates said what, where it came from. */
+/* Trailers of a commit, with the verdict that the change was kept with. */
 static int make_trailers(const struct change *c, struct arena *a, struct strings *out, struct err *e)
 {
     AUTO(json) json_t *results = NULL;
-    if (json_parse(span_of(c->results_json), BIND_TOLERANT, &results, e) < 0)
-        results = NULL;
-    const json_t *gates = json_object_get(results, "gates");
-    size_t n = json_array_size(gates);
-    out->items = arena_array(a, n + 4, sizeof *out->items);
-    if (!out->items)
-        return err_set(e, ERR_NOMEM, "cannot apply: out of memory");
-    out->items[out->len++] = "Assisted-by: stead";
-    for (size_t i = 0; i < n; i++) {
-        const json_t *g = json_array_get(gates, i);
-        const char *name = json_string_value(json_object_get(g, "name"));
-        const char *verdict = json_string_value(json_object_get(g, "verdict"));
-        if (name && verdict)
-            out->items[out->len++] = arena_printf(a, "Gate: %s: %s", name, verdict);
-    }
-    out->items[out->len++] = arena_printf(a, "Stead-change: %s", c->id);
-    if (*c->session)
-        out->items[out->len++] = arena_printf(a, "Stead-session: %s", c->session);
-    for (size_t i = 0; i < out->len; i++)
-        if (!out->items[i])
-            return err_set(e, ERR_NOMEM, "cannot apply: out of memory");
-    return 0;
+    struct verdict v = { 0 };
+    struct err unreadable = ERR_INIT;
+    bool have = json_parse(span_of(c->results_json), BIND_TOLERANT, &results, &unreadable) >= 0 && verdict_load(results, a, &v, &unreadable) >= 0;
+    return trailers_make(c, have ? &v : NULL, a, out, e);
 }
 
 static void result_json(struct buf *b, const char *change, const struct apply_result *r, const struct err *e)

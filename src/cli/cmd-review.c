@@ -12,6 +12,7 @@
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
 #include "cli/run-task.h"
+#include "cli/trailers.h"
 #include "config/config.h"
 #include "journal/journal.h"
 #include "review/review.h"
@@ -169,16 +170,17 @@ static int approved_part(struct job *j, struct change **part, struct verdict *v,
     return r;
 }
 
-static int carry_in(struct job *j, const struct change *c, bool green, struct err *e)
+static int carry_in(struct job *j, const struct change *c, const struct verdict *v, struct err *e)
 {
     struct cli *cli = j->cli;
     struct apply_options opt = { .state_dir = j->state_dir, .change = c, .approved = c->hash.s };
     struct apply_result a = { 0 };
-    const char *lines[1] = { "Assisted-by: stead" };
     opt.branch = cli_string(cli, "branch");
     opt.mode = opt.branch ? APPLY_BRANCH : APPLY_TREE;
-    opt.trailers = (struct strings){ lines, 1 };
-    int r = review_guard_ok(j->review, &j->arena, &opt.guard_ok, e);
+    bool green = v && v->state == VERIFY_VERIFIED;
+    int r = trailers_make(c, v, &j->arena, &opt.trailers, e);
+    if (r == 0)
+        r = review_guard_ok(j->review, &j->arena, &opt.guard_ok, e);
     if (r == 0)
         r = apply_change(&opt, &j->arena, &a, e);
     char path[512], why[256];
@@ -224,21 +226,21 @@ static int send_back(struct job *j, struct err *e)
 static int finish(struct job *j, bool apply, const char *by, struct err *e)
 {
     size_t yes = review_count(j->review, REVIEW_APPROVE), no = review_count(j->review, REVIEW_REJECT), open = review_count(j->review, REVIEW_OPEN);
-    bool green = j->has_verdict && j->verdict.state == VERIFY_VERIFIED;
     if (record(j, !yes ? "rejected" : no || open ? "partial" : "approved", by, e) < 0)
         return cli_fail(j->cli, EXIT_FAILED, e);
     if (yes && apply) {
         struct change *part = NULL;
         const struct change *c = j->change;
+        const struct verdict *said = j->has_verdict ? &j->verdict : NULL;
+        struct verdict v = { 0 };
         if (no || open) {
-            struct verdict v = { 0 };
             bool checked = false;
             int r = approved_part(j, &part, &v, &checked, e);
             if (r < 0) {
                 change_destroy(part);
                 return cli_fail(j->cli, cli_exit_of(e), e);
             }
-            green = checked && v.state == VERIFY_VERIFIED;
+            said = checked ? &v : NULL;
             if (checked && v.state == VERIFY_RED) {
                 err_set(e, ERR_CONFLICT, "the approved part alone fails its gates: %s; it is kept as draft %s", v.reason, part->id);
                 err_hint(e, "approve the rest too, or reject all and say why");
@@ -247,7 +249,7 @@ static int finish(struct job *j, bool apply, const char *by, struct err *e)
             }
             c = part;
         }
-        int code = carry_in(j, c, green, e);
+        int code = carry_in(j, c, said, e);
         change_destroy(part);
         if (code != EXIT_DONE || !no)
             return code;

@@ -26,20 +26,34 @@ struct review {
     int64_t active_ms, last_ms;
 };
 
+bool review_finding_at(const struct finding *x, const struct change_file *f, const struct hunk *h)
+{
+    if (!x->file || strcmp(x->file, f->path) != 0)
+        return false;
+    bool whole = h->kind != HUNK_TEXT || x->line == 0;
+    return whole || (x->line >= h->new_start && x->line < h->new_start + (h->new_lines ? h->new_lines : 1));
+}
+
 static size_t findings_at(const struct review *r, const struct change_file *f, const struct hunk *h)
 {
     size_t n = 0;
-    for (size_t i = 0; r->verdict && i < r->verdict->findings.len; i++) {
-        const struct finding *x = &r->verdict->findings.items[i];
-        if (!x->file || strcmp(x->file, f->path) != 0)
-            continue;
-        bool whole = h->kind != HUNK_TEXT || x->line == 0;
-        n += whole || (x->line >= h->new_start && x->line < h->new_start + (h->new_lines ? h->new_lines : 1));
-    }
+    for (size_t i = 0; r->verdict && i < r->verdict->findings.len; i++)
+        n += review_finding_at(&r->verdict->findings.items[i], f, h);
     return n;
 }
 
-static int risk_of(const struct change_file *f, size_t nfindings, const char **why)
+/* Has a test that passed run over the change? Lines that none has are read first. */
+static bool is_tested(const struct verdict *v)
+{
+    for (size_t i = 0; v && i < v->ngates; i++) {
+        const struct gate_result *g = &v->gates[i];
+        if (g->gate->kind == GATE_TEST && (g->verdict == VERDICT_PASS || g->tests_passed))
+            return true;
+    }
+    return false;
+}
+
+static int risk_of(const struct review *r, const struct change_file *f, size_t nfindings, const char **why)
 {
     if (f->guard) {
         *why = f->guard_why;
@@ -60,8 +74,12 @@ static int risk_of(const struct change_file *f, size_t nfindings, const char **w
         *why = f->kind == CHANGE_DELETED ? "deletes a test" : "changes a test";
         return f->kind == CHANGE_DELETED ? 2 : 3;
     case PATH_SOURCE:
-        *why = "";
-        return 4;
+        if (f->now.binary || f->now.symlink) {
+            *why = "";
+            return 4;
+        }
+        *why = is_tested(r->verdict) ? "" : "no test has run over it";
+        return is_tested(r->verdict) ? 4 : 2;
     case PATH_LOCK:
         *why = "changes dependencies";
         return 3;
@@ -95,7 +113,7 @@ static int add_file(struct review *r, const struct change_file *f, size_t *cap, 
         struct review_item *it = &r->items[r->nitems++];
         *it = (struct review_item){ .file = f, .hunk = &d.hunks[k] };
         it->nfindings = findings_at(r, f, it->hunk);
-        it->rank = risk_of(f, it->nfindings, &it->why);
+        it->rank = risk_of(r, f, it->nfindings, &it->why);
         rank = it->rank < rank ? it->rank : rank;
     }
     for (size_t k = first; k < r->nitems; k++)
@@ -248,6 +266,14 @@ bool review_comments(const struct review *r, struct buf *out)
             buf_adds(out, "Rejected in review:\n");
         first = false;
         buf_addf(out, "%s:%d: %s\n", it->file->path, it->hunk->new_start, it->comment ? it->comment : "not wanted");
+    }
+    bool said = false;
+    for (size_t i = 0; !first && i < r->nitems; i++) {
+        const struct review_item *it = &r->items[i];
+        if (it->state == REVIEW_REJECT || !it->comment)
+            continue;
+        buf_addf(out, "%s%s:%d: %s\n", said ? "" : "Said of the rest:\n", it->file->path, it->hunk->new_start, it->comment);
+        said = true;
     }
     return !first;
 }

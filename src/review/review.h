@@ -10,7 +10,7 @@
  *     review_destroy(r);
  *
  * Order: what a host tool would execute (guard list) first, then hunks with findings, then changes of checks and
- * tests, then code, then the rest; within one rank the order of the files. A decision is bound to the hunk's id, which
+ * code over which no test has run, then tests, then other code, then the rest; within one rank the order of the files. A decision is bound to the hunk's id, which
  * is bound to its content.
  *
  * Time: `active_ms` counts the time between a person's keys, each gap at most REVIEW_IDLE_MS: an open window is no work.
@@ -27,6 +27,7 @@
 #include "workspace/change.h"
 #include "workspace/diff.h"
 
+struct finding;
 struct verdict;
 
 #define REVIEW_IDLE_MS 60000
@@ -39,7 +40,7 @@ struct review_item {
     int rank;               /* 0 first: see risk_of in review.c */
     const char *why;        /* why it stands where it stands; "" for ordinary code */
     enum review_state state;
-    const char *comment;    /* of a rejection, or NULL */
+    const char *comment;    /* of a rejection, or said of it without; or NULL */
     size_t nfindings;       /* that concern its lines */
 };
 
@@ -60,6 +61,8 @@ int review_decide(struct review *r, size_t i, enum review_state state, const cha
 bool review_undo(struct review *r); /* false: nothing to undo */
 /* By hunk id, by path (all its hunks), or "all"; how many were meant, 0 when none. */
 size_t review_decide_named(struct review *r, const char *name, enum review_state state, const char *comment, struct err *e);
+/* Does the finding concern this hunk? */
+bool review_finding_at(const struct finding *x, const struct change_file *f, const struct hunk *h);
 size_t review_count(const struct review *r, enum review_state state);
 void review_active(struct review *r, int64_t now_ms); /* a person did something */
 int64_t review_active_ms(const struct review *r);
@@ -68,7 +71,10 @@ int64_t review_active_ms(const struct review *r);
 int review_approved(const struct review *r, struct arena *a, struct strings *out, struct err *e) WARN_UNUSED;
 /* Guarded files with an approved hunk: approving their hunks is their explicit approval. */
 int review_guard_ok(const struct review *r, struct arena *a, struct strings *out, struct err *e) WARN_UNUSED;
-/* "Rejected in review:\nsrc/a.c:12: too clever\n..." ; nothing when nothing was rejected. */
+/*
+ * "Rejected in review:\nsrc/a.c:12: too clever\n...", then what was said of hunks that were not rejected; nothing when
+ * nothing was rejected.
+ */
 bool review_comments(const struct review *r, struct buf *out);
 
 enum review_outcome {

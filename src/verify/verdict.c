@@ -1,6 +1,10 @@
 /* The verdict as JSON (the contract's members), and back. */
+#include "base/clean.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "verify/verify.h"
+
+#define VERDICT_OUTPUT 4000u /* of the end of a red gate's output kept with its verdict */
 
 const char *verify_state_name(enum verify_state s)
 {
@@ -50,6 +54,11 @@ json_t *gate_result_json(const struct gate_result *r, bool names)
     if (r->tests_passed + r->tests_failed + r->tests_skipped)
         json_object_set_new(o, "tests", json_pack("{sIsIsI}", "passed", (json_int_t)r->tests_passed, "failed", (json_int_t)r->tests_failed,
                                                   "skipped", (json_int_t)r->tests_skipped));
+    if (names && (r->verdict == VERDICT_FAIL || r->verdict == VERDICT_ERROR) && r->evidence.n) {
+        AUTO(buf) struct buf tail = BUF_INIT(VERDICT_OUTPUT * 16);
+        clean_add(&tail, span_sub(r->evidence, r->evidence.n > VERDICT_OUTPUT ? r->evidence.n - VERDICT_OUTPUT : 0, r->evidence.n), CLEAN_TEXT);
+        json_object_set_new(o, "output", json_stringn(buf_str(&tail), tail.n));
+    }
     return o;
 }
 
@@ -153,7 +162,7 @@ int verdict_load(const json_t *json, struct arena *arena, struct verdict *out, s
             .tests_passed = (size_t)json_integer_value(json_object_get(tests, "passed")),
             .tests_failed = (size_t)json_integer_value(json_object_get(tests, "failed")),
             .tests_skipped = (size_t)json_integer_value(json_object_get(tests, "skipped")),
-            .evidence = SPAN(""),
+            .evidence = span_of(load_text(row, "output", arena)),
         };
         v.ngates++;
     }

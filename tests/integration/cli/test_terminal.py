@@ -2,6 +2,7 @@
 """test_terminal.py STEAD MODEL_SERVER: a person at a terminal, played by tmux: the interactive session and the review."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -421,6 +422,13 @@ def review_approves_and_rejects_by_hunk(t):
     t.wait("hunk 2 of 2", "1 rejected", "+     for (int i = 0")
     t.keys("s")
     t.wait(" | ")
+    t.keys("e")
+    t.wait("$ make test")
+    t.keys("e", "c")
+    t.wait("comment (for the agent)")
+    t.type("well seen")
+    t.keys("Enter")
+    t.wait("comment: well seen", "0 approved")
     t.keys("a")
     t.wait("1 approved", "every hunk is decided")
     t.keys("f")
@@ -437,8 +445,69 @@ def review_approves_and_rejects_by_hunk(t):
     assert "i = 0" in t.read("sum.c"), "the approved hunk was carried in"
     assert t.read("other.c") == "int other;\n", "the rejected one was not"
     assert any("not asked for" in b for b in t.bodies()), "the agent was told why"
+    assert any("Said of the rest:" in b and "well seen" in b for b in t.bodies()), "and what was said of the other hunk"
     said = [e for e in t.events() if e["type"] == "decision" and e["what"] in ("review", "interrupted")]
     assert [(e["what"], e["choice"]) for e in said] == [("review", "slow")], said
+
+
+def kept(t, script):
+    t.write("Makefile", "all:\n")
+    p = subprocess.run([STEAD, "sandbox", "run", "--keep", "--", "sh", "-c", script], cwd=t.repo, env=t.env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert p.returncode == 0, p.stdout + p.stderr
+
+
+@case
+def review_shows_every_byte_of_a_change(t):
+    t.write("other.c", "int one;\nint two;\nint three;\n")
+    kept(t, "printf 'int one;\\nint other; /* %s THE_END */\\n// \\342\\200\\256 turned\\n// \\033]0;payload\\007 \\033[8mhidden\\n// a\\rb\\n' \"$(seq -s, 1 60)\" > other.c; "
+            "ln -s /etc/passwd zlink; seq 1 30000 > huge.txt")
+    t.open(f"{STEAD} review", columns=60, rows=30)
+    t.wait("hunk 1 of 3", "symbolic link", "-> /etc/passwd")
+    t.wait("a approve", "c comment", "s side by side", "/ search", "e gates", "f finish", "q later") # each key, also where it is narrow
+    t.keys("/")
+    t.type("other.c")
+    t.keys("Enter")
+    t.wait("no test has run over it", "THE_END", "<U+202E> turned", "^[]0;payload^G", "^[[8mhidden", "a^Mb")
+    t.keys("s")
+    text = t.wait(" | ", "int two;")
+    assert text.count("int two;") == 1 and text.count("int other;") == 1, text
+    t.keys("e")
+    t.wait("no gate has looked at this change", gone=("int two;",))
+    t.keys("e", "/")
+    t.type("huge.txt")
+    t.keys("Enter")
+    t.wait("rows 1 to ", "of 30000")
+    t.keys("Space", "Space")
+    t.wait("rows 21 to ")
+    t.keys("q")
+    t.wait("left for later", "exit=6")
+
+
+@case
+def review_without_colour_on_a_pipe_and_by_options(t):
+    kept(t, "echo 'int other; /* x */' > other.c")
+    t.open(f"NO_COLOR=1 {STEAD} review", columns=80)
+    t.wait("hunk 1 of 1", "+ int other")
+    assert not re.search(r"\x1b\[[0-9;]*[1-9]m", t.styled()), t.styled()
+    t.keys("q")
+    t.wait("exit=6")
+    p = subprocess.run([STEAD, "review"], cwd=t.repo, env=t.env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert p.returncode == 2 and "stead review --json" in p.stderr, (p.returncode, p.stderr)
+    p = subprocess.run([STEAD, "review", "--json"], cwd=t.repo, env=t.env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    hunk = json.loads(p.stdout)["hunks"][0]
+    assert hunk["path"] == "other.c" and hunk["why"] == "no test has run over it", hunk
+
+
+@case
+def review_as_a_commit_names_gates_and_session(t):
+    env = dict(t.env, GIT_CONFIG_GLOBAL="/dev/null", GIT_AUTHOR_NAME="A", GIT_AUTHOR_EMAIL="a@example.org", GIT_COMMITTER_NAME="A", GIT_COMMITTER_EMAIL="a@example.org")
+    for args in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "first"), ("config", "user.name", "A"), ("config", "user.email", "a@example.org")):
+        subprocess.run(["git", *args], cwd=t.repo, env=env, check=True)
+    draft(t)
+    p = subprocess.run([STEAD, "review", "--approve", "sum.c", "--branch", "try"], cwd=t.repo, env=t.env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert p.returncode == 0, p.stdout + p.stderr
+    message = subprocess.run(["git", "log", "-1", "--format=%B", "try"], cwd=t.repo, env=env, capture_output=True, text=True).stdout
+    assert all(w in message for w in ("Assisted-by: stead", "Gate: make test: pass", "Stead-change: ", "Stead-session: ")), message
 
 
 @case
