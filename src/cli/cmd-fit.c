@@ -195,7 +195,7 @@ static void show_table(struct cli *cli, const struct fit_list *l, bool all)
     for (size_t k = 0; k < l->len; k++) {
         const struct fit_item *i = &l->items[k];
         char name[160], size[24], total[24], speed[48], first[48], ctx[24];
-        if (!all && (!i->fits || shown >= SHOWN)) {
+        if (!all && (!i->fits || (shown >= SHOWN && !i->path[0]))) { /* what is here is always shown */
             hidden++;
             continue;
         }
@@ -205,7 +205,7 @@ static void show_table(struct cli *cli, const struct fit_list *l, bool all)
         (void)snprintf(ctx, sizeof ctx, "%lld", (long long)i->ctx_tokens);
         cli_outf(cli, "%s%-42.42s%s %-7.7s %10s %8s %10s  %-16s %s%s\n", cli_style(cli, i->fits ? "green" : "dim"), clean_name(i->name, name),
                  cli_style(cli, "reset"), i->shape.quant, format_size(i->shape.file_bytes, size), i->fits ? ctx : "no",
-                 format_size(i->memory.total, total), speed, first, i->path[0] ? "  (here)" : "");
+                 format_size(i->memory.total, total), speed, first, i->demo ? "  (here, for demonstrations)" : i->path[0] ? "  (here)" : "");
     }
     if (hidden)
         cli_outf(cli, "%s%zu more, among them those that do not fit: --all%s\n", cli_style(cli, "dim"), hidden, cli_style(cli, "reset"));
@@ -218,7 +218,7 @@ static void show_advice(struct cli *cli, const struct fit_list *l)
     char name[160], total[24];
     for (size_t k = 0; k < l->len; k++) {
         const struct fit_item *i = &l->items[k];
-        if (!i->fits || strncmp(i->name, "pilot", 5) == 0)
+        if (!i->fits || i->demo)
             continue;
         if (i->pace == FIT_PACE_WORK && !work)
             work = i;
@@ -281,7 +281,7 @@ static void show_one(struct cli *cli, const struct fit_list *l, const struct fit
     speed_text(&i->speed, speed);
     ttft_text(&i->speed, first);
     cli_outf(cli, "\nSpeed: %s tokens a second: %s. First token of a message of %.0f tokens after about %s.\n", speed,
-             fit_pace_words(i->pace), TTFT_PROMPT, first);
+             fit_item_words(i), TTFT_PROMPT, first);
     if (i->note[0] && !i->refused)
         cli_outf(cli, "Note: %s.\n", clean_name(i->note, name));
 }

@@ -14,6 +14,7 @@
 #include "inference/speeds.h"
 #include "inference/models.h"
 
+#define PILOT_NAME "stead pilot" /* in its header */
 #define WORK_TOKENS 10.0 /* tokens a second: about as quick as one reads along */
 #define WAIT_TOKENS 2.5
 
@@ -25,6 +26,11 @@ const char *fit_pace_words(enum fit_pace p)
     case FIT_PACE_NIGHT: return "very slow: for tasks that run overnight";
     default: return "speed unknown";
     }
+}
+
+const char *fit_item_words(const struct fit_item *i)
+{
+    return i->demo ? "for demonstrations only" : fit_pace_words(i->pace);
 }
 
 static void set_pace(struct fit_item *i)
@@ -110,6 +116,7 @@ static int add_file(struct fit_list *l, const char *path, const char *name, stru
     i->shape = s;
     (void)snprintf(i->name, sizeof i->name, "%s", name ? name : s.name);
     (void)snprintf(i->path, sizeof i->path, "%s", path);
+    i->demo = strcmp(s.name, PILOT_NAME) == 0;
     choose_place(l, i);
     if (i->gpu < 0) {
         struct err why = ERR_INIT;
@@ -172,6 +179,8 @@ static int by_rank(const void *a, const void *b)
     const struct fit_item *x = a, *y = b;
     if (x->fits != y->fits)
         return x->fits ? -1 : 1;
+    if (x->demo != y->demo)
+        return x->demo ? 1 : -1;
     if (!x->fits)
         return x->memory.total < y->memory.total ? -1 : x->memory.total > y->memory.total;
     if (x->pace != y->pace)

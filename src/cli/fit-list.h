@@ -32,6 +32,7 @@ struct fit_item {
     enum fit_pace pace;
     int gpu;             /* it runs on this one, -1: on the CPU */
     bool fits;
+    bool demo;           /* the bundled pilot: behind all that is for work */
     bool refused;        /* llama.cpp does not load the file; why is in `note` */
 };
 
@@ -59,5 +60,7 @@ int fit_list_fill(struct fit_list *l, struct err *e) WARN_UNUSED;
 void fit_list_finish(struct fit_list *l);
 
 const char *fit_pace_words(enum fit_pace p);
+/* The same of one model; the pilot is for demonstrations, however fast. */
+const char *fit_item_words(const struct fit_item *i);
 
 #endif

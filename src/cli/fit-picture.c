@@ -30,6 +30,8 @@ static const char *tokens(int64_t n, char out[24])
 {
     if (n % 1024 == 0)
         (void)snprintf(out, 24, "%lldk", (long long)(n / 1024));
+    else if (n > 10240)
+        (void)snprintf(out, 24, "%lld.%lldk", (long long)(n / 1024), (long long)(n % 1024 * 10 / 1024));
     else
         (void)snprintf(out, 24, "%lld", (long long)n);
     return out;
@@ -103,7 +105,8 @@ static void draw(struct buf *b, const struct fit_list *l, const struct fit_item 
     struct fit_memory last, m;
     char text[24];
     at_context(i, end, &last);
-    double top = (double)(last.total > budget ? last.total : budget) * 1.08;
+    const bool beyond = budget > 3 * last.total; /* the model would be a line at the bottom */
+    double top = (double)(beyond || last.total > budget ? last.total : budget) * (beyond ? 1.3 : 1.08);
     if (top <= 0)
         return;
 #define X(c) (LEFT + (int)((double)(c) / (double)end * (W - LEFT - 10)))
@@ -121,11 +124,16 @@ static void draw(struct buf *b, const struct fit_list *l, const struct fit_item 
         buf_addf(b, " %d,%d", X(c), Y(m.total));
     }
     buf_addf(b, " %d,%d\"/>\n", X(end), Y(i->memory.weights + i->memory.repack));
-    buf_addf(b, "<line class=\"budget\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/><text x=\"%d\" y=\"%d\">free for models: %s</text>\n", LEFT, Y(budget),
+    if (beyond)
+        buf_addf(b, "<text x=\"%d\" y=\"%d\">free for models: %s, far above this picture</text>\n", LEFT + 6, TOP + 14, format_size(budget, text));
+    else
+        buf_addf(b, "<line class=\"budget\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/><text x=\"%d\" y=\"%d\">free for models: %s</text>\n", LEFT, Y(budget),
              W - 10, Y(budget), LEFT + 6, Y(budget) - 5, format_size(budget, text));
     if (i->fits) {
         buf_addf(b, "<circle cx=\"%d\" cy=\"%d\" r=\"4\"/>", X(i->ctx_tokens), Y(i->memory.total));
-        buf_addf(b, "<text x=\"%d\" y=\"%d\">%s</text>\n", X(i->ctx_tokens) + 7, Y(i->memory.total) + 14, format_size(i->memory.total, text));
+        bool right = X(i->ctx_tokens) > W - 90; /* no room for words on that side */
+        buf_addf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%s</text>\n", X(i->ctx_tokens) + (right ? -7 : 7), Y(i->memory.total) - 8,
+                 right ? "end" : "start", format_size(i->memory.total, text));
     }
     for (int k = 0; k <= 4; k++) {
         int64_t at = end / 4 * k;
@@ -162,7 +170,7 @@ static void add_row(struct buf *b, const struct fit_item *i)
         buf_addf(b, "%d.%d measured", (int)i->speed.expected, (int)(i->speed.expected * 10) % 10);
     else
         add_range(b, i->speed.low, i->speed.high);
-    buf_addf(b, "</td><td>%s</td></tr>\n", i->fits ? fit_pace_words(i->pace) : i->refused ? "cannot be loaded" : "does not fit");
+    buf_addf(b, "</td><td>%s</td></tr>\n", i->fits ? fit_item_words(i) : i->refused ? "cannot be loaded" : "does not fit");
 }
 
 bool fit_picture_html(struct buf *out, const struct fit_list *l)

@@ -103,13 +103,15 @@ static void fit__json_has_the_members_of_the_contract(void **state)
     assert_true(json_integer_value(json_object_get(json_object_get(all, "hardware"), "memory_bytes")) > 0);
     const json_t *models = json_object_get(all, "models"), *m;
     size_t i;
-    bool fits = true;
+    bool fits = true, demo = false;
     assert_true(json_array_size(models) > 50);
     json_array_foreach(models, i, m) {
         check_model(m);
         bool now = json_is_true(json_object_get(m, "fits"));
         assert_true(fits || !now); /* what fits comes first */
         fits = now;
+        assert_false(now && demo); /* and of that the pilot last */
+        demo |= strcmp(json_string_value(json_object_get(m, "name")), "pilot (bundled)") == 0;
     }
 }
 
@@ -173,6 +175,15 @@ static void fit__writes_a_page(void **state)
     assert_int_equal(file_read(path, 8u << 20, &page, &e), 0);
     assert_non_null(strstr(buf_str(&page), "<svg"));
     assert_null(strstr(buf_str(&page), "http")); /* nothing from outside */
+    assert_non_null(strstr(buf_str(&page), "far above this picture")); /* a model of half a megabyte is no line at its bottom */
+    assert_non_null(strstr(buf_str(&page), "text-anchor=\"end\">")); /* the figure at the right edge stays inside */
+
+    /* the pilot is not what one is to work with */
+    assert_int_equal(STEAD(&out, "fit", "--html", path), 0);
+    assert_int_equal(file_read(path, 8u << 20, (buf_reset(&page), &page), &e), 0);
+    const char *row = strstr(buf_str(&page), "pilot (bundled)");
+    if (row)
+        assert_true(strstr(row, "for demonstrations only") < strstr(row, "</tr>"));
 }
 
 static void model__import_list_use_remove(void **state)
