@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/path.h"
@@ -78,9 +80,12 @@ static void read_dir(const char *dir, const char *rel, int depth)
         AUTO(ptr) char *name = rel[0] ? path_join(rel, entry->d_name) : strdup(entry->d_name);
         if (!file || !name)
             break;
-        if (entry->d_type == DT_DIR)
+        struct stat st;
+        if (stat(file, &st) < 0)
+            continue;
+        if (S_ISDIR(st.st_mode))
             read_dir(file, name, depth + 1);
-        else if (entry->d_type == DT_REG)
+        else if (S_ISREG(st.st_mode))
             add_override(file, name);
     }
     (void)closedir(d);

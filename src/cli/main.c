@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "base/clean.h"
+#include "base/data.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/cli-internal.h"
@@ -63,6 +64,18 @@ static bool asks_json(int argc, char **argv)
     return false;
 }
 
+/* A user's own rows and files in place of the built-in ones: $XDG_CONFIG_HOME/stead/data (base/data.h). */
+static void use_own_data(void)
+{
+    static char dir[4096];
+    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
+    int n = config && config[0] == '/' ? snprintf(dir, sizeof dir, "%s/stead/data", config)
+            : home && home[0] == '/'   ? snprintf(dir, sizeof dir, "%s/.config/stead/data", home)
+                                       : -1;
+    if (n > 0 && (size_t)n < sizeof dir)
+        data_set_override(dir);
+}
+
 static int enter_dir(struct cli *cli, struct err *e)
 {
     cli->dir = cli_string(cli, "dir");
@@ -89,6 +102,7 @@ static int run(struct cli *cli, int argc, char **argv)
     struct err e = ERR_INIT;
     const char *group = NULL;
     int used = 0;
+    use_own_data();
     bool json = asks_json(argc, argv); /* now: reading moves the operands to the front */
     if (leading_options(cli, argc, argv, &e) < 0) {
         cli->json = json;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clean.h"
 #include "base/data.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -59,15 +60,23 @@ static bool next_field(struct span *rest, struct buf *out)
 static int wrong(const struct reader *r, const char *what)
 {
     (void)err_set(r->e, ERR_INPUT, "%s:%d: %s", r->file, r->line, what);
-    err_hint(r->e, "data/catalogue/models.csv shows the columns");
+    err_hint(r->e, "the first line names the columns; data/catalogue/models.csv shows how they are filled");
     return -ERR_INPUT;
 }
 
-static bool number(const char *text, double *out)
+/* The number in a column; 0 where it is empty and need not be there. */
+static int number(const struct reader *r, char **f, int column, bool needed, double *out)
 {
     struct err ignored = ERR_INIT;
+    struct span names = span_of(header), name = { "", 0 };
+    char what[160], text[40];
     *out = 0;
-    return !text[0] || parse_f64(span_of(text), 0, 1e6, out, &ignored) == 0;
+    if ((!f[column][0] && !needed) || parse_f64(span_of(f[column]), 0, 1e9, out, &ignored) == 0)
+        return 0;
+    for (int i = 0; i <= column; i++)
+        (void)span_split(&names, ',', &name);
+    (void)snprintf(what, sizeof what, "%.*s is '%s', expected a number of 0 or more", (int)name.n, name.p, clean_into(text, sizeof text, span_of(f[column]), CLEAN_LINE));
+    return wrong(r, what);
 }
 
 static bool integer(const char *text, int64_t max, int32_t *out)
@@ -141,9 +150,11 @@ static int read_row(const struct reader *r, char **f)
         known |= strcmp(kinds[i], m.kind) == 0;
     if (!m.name[0] || !known)
         return wrong(r, "expected a name, and full, window, hybrid or latent as kind");
-    if (!number(f[C_PARAMS], &params) || !number(f[C_ACTIVE], &active) || !number(f[C_Q4_GB], &q4) || !number(f[C_Q8_GB], &q8) ||
-        parse_f64(span_of(f[C_CONTEXT]), 0, 1e9, &context, r->e) < 0)
-        return wrong(r, "a number is expected for params_b, active_b, context, q4_gb and q8_gb");
+    if (number(r, f, C_PARAMS, true, &params) < 0 || number(r, f, C_ACTIVE, false, &active) < 0 || number(r, f, C_Q4_GB, false, &q4) < 0 ||
+        number(r, f, C_Q8_GB, false, &q8) < 0 || number(r, f, C_CONTEXT, true, &context) < 0)
+        return -r->e->kind;
+    if (q4 <= 0 && q8 <= 0)
+        return wrong(r, "neither q4_gb nor q8_gb says how large the file is");
     if (fill_layers(r, f, &m) < 0) {
         shape_finish(&m.shape);
         return -r->e->kind;
@@ -175,15 +186,22 @@ int catalogue_parse(const char *name, struct span text, int (*fn)(void *ctx, con
         if (!line.n || line.p[0] == '#')
             continue;
         if (!headed) {
-            if (!span_eqs(line, header))
-                return wrong(&r, "the first line must name the columns");
+            if (!span_eqs(line, header)) {
+                (void)wrong(&r, "the first line must name the columns");
+                err_hint(e, "%s", header);
+                return -e->kind;
+            }
             headed = true;
             continue;
         }
         for (size_t i = 0; i < COLUMNS; i++) {
+            if (i && !line.n && i + 1 < COLUMNS)
+                return wrong(&r, "there are fewer columns than the first line names");
             if (!next_field(&line, &field) || !(fields[i] = arena_span(&mem, buf_span(&field))))
                 return wrong(&r, "the quotes do not fit together");
         }
+        if (line.n)
+            return wrong(&r, "there are more columns than the first line names");
         int rc = read_row(&r, fields);
         if (rc)
             return rc;
@@ -191,25 +209,61 @@ int catalogue_parse(const char *name, struct span text, int (*fn)(void *ctx, con
     return 0;
 }
 
+#define BUILT_IN "catalogue/models.csv"
+
 struct all {
+    struct arena names;     /* of models in the user's own files */
+    const char *own[CATALOGUE_MODELS_MAX];
+    size_t nown;
     int (*fn)(void *ctx, const struct catalogue_model *m);
     void *ctx;
     struct err *e;
     int rc;
 };
 
+static int note_name(void *ctx, const struct catalogue_model *m)
+{
+    struct all *a = ctx;
+    if (a->nown < COUNT_OF(a->own) && (a->own[a->nown] = arena_strdup(&a->names, m->name)))
+        a->nown++;
+    return 0;
+}
+
+/* A row of a user's own takes the place of the built-in ones of its name. */
+static int unless_own(void *ctx, const struct catalogue_model *m)
+{
+    const struct all *a = ctx;
+    for (size_t i = 0; i < a->nown; i++)
+        if (strcmp(a->own[i], m->name) == 0)
+            return 0;
+    return a->fn(a->ctx, m);
+}
+
+static int own_names(void *ctx, const char *path, struct span text)
+{
+    struct all *a = ctx;
+    if (strcmp(path_ext(path), ".csv") == 0 && strcmp(path, BUILT_IN) != 0)
+        a->rc = catalogue_parse(path, text, note_name, a, a->e);
+    return a->rc;
+}
+
 static int one_file(void *ctx, const char *path, struct span text)
 {
     struct all *a = ctx;
-    if (strcmp(path_ext(path), ".csv") != 0)
-        return 0;
-    a->rc = catalogue_parse(path, text, a->fn, a->ctx, a->e);
+    if (strcmp(path_ext(path), ".csv") == 0)
+        a->rc = strcmp(path, BUILT_IN) == 0 ? catalogue_parse(path, text, unless_own, a, a->e) : catalogue_parse(path, text, a->fn, a->ctx, a->e);
     return a->rc;
 }
 
 int catalogue_each(int (*fn)(void *ctx, const struct catalogue_model *m), void *ctx, struct err *e)
 {
-    struct all a = { fn, ctx, e, 0 };
-    (void)data_each("catalogue/", one_file, &a);
-    return a.rc;
+    AUTO(ptr) struct all *a = calloc(1, sizeof *a);
+    if (!a)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    arena_init(&a->names, 1 << 20);
+    a->fn = fn, a->ctx = ctx, a->e = e;
+    if (data_each("catalogue/", own_names, a) == 0)
+        (void)data_each("catalogue/", one_file, a);
+    arena_finish(&a->names);
+    return a->rc;
 }

@@ -186,6 +186,39 @@ static void fit__writes_a_page(void **state)
         assert_true(strstr(row, "for demonstrations only") < strstr(row, "</tr>"));
 }
 
+/* Rows of a user's own, beside the built-in ones and in their place; a bad one is named. */
+static void catalogue__takes_rows_of_ones_own(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf out = BUF_INIT(16u << 20);
+    struct err e = ERR_INIT;
+    char own[128], path[160], text[1024];
+    static const char head[] = "name,arch,kind,params_b,active_b,layers,full_layers,kv_heads,head_dim,window,window_layers,window_kv_heads,"
+                               "window_head_dim,context,licence,q4_name,q4_gb,q4_basis,q8_gb,q8_basis,sources,notes\n";
+    (void)snprintf(own, sizeof own, "%s/.config/stead/data/catalogue", dir);
+    (void)snprintf(path, sizeof path, "%s/mine.csv", own);
+    assert_int_equal(path_mkdirs(own, 0755, &e), 0);
+    (void)snprintf(text, sizeof text, "%sMine-7B,llama,full,7,,32,32,8,128,,,,,32768,MIT,,4.1,me,,,me,\nQwen3-14B,qwen3,full,14,,40,40,8,128,,,,,32768,MIT,,9.9,me,,,me,\n", head);
+    assert_int_equal(file_write_atomic(path, span_of(text), 0644, false, &e), 0);
+    assert_int_equal(STEAD(&out, "model", "catalogue", "--json"), 0);
+    AUTO(json) json_t *j = json_of(&out);
+    const json_t *m;
+    size_t i, mine = 0, same = 0;
+    json_array_foreach(json_object_get(j, "models"), i, m) {
+        mine += strcmp(json_string_value(json_object_get(m, "name")), "Mine-7B") == 0;
+        if (strcmp(json_string_value(json_object_get(m, "name")), "Qwen3-14B") != 0)
+            continue;
+        same++;
+        assert_int_equal(json_integer_value(json_object_get(m, "bytes")), 9900000000);
+    }
+    assert_int_equal(mine, 1);
+    assert_int_equal(same, 1);
+    assert_int_equal(STEAD(&out, "fit", "--need", "mine-7b"), 0);
+    assert_int_equal(file_write_atomic(path, SPAN("Mine-7B,llama\n"), 0644, false, &e), 0);
+    assert_int_equal(STEAD(&out, "model", "catalogue"), 1);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void model__import_list_use_remove(void **state)
 {
     (void)state;
@@ -214,6 +247,7 @@ int main(void)
         cmocka_unit_test(fit__of_a_file),
         cmocka_unit_test(fit__says_what_llama_cpp_refuses),
         cmocka_unit_test(fit__writes_a_page),
+        cmocka_unit_test(catalogue__takes_rows_of_ones_own),
         cmocka_unit_test(model__import_list_use_remove),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -140,7 +140,12 @@ static void catalogue_parse__names_the_line(void **state)
         { "\"x, y\",llama,full,7,7,32,32,8,128,,,,,4096,mit,,4.1,\"a \"\"quote\"\"\",,,me,\n", NULL },
         { "x,llama,round,7,7,32,32,8,128,,,,,4096,mit,,4.1,me,,,me,\n", "rows.csv:3: expected a name" },
         { "x,llama,full,7,7,32,33,8,128,,,,,4096,mit,,4.1,me,,,me,\n", "rows.csv:3: the numbers of layers" },
-        { "x,llama,full,seven,7,32,32,8,128,,,,,4096,mit,,4.1,me,,,me,\n", "rows.csv:3: a number is expected" },
+        { "x,llama,full,seven,7,32,32,8,128,,,,,4096,mit,,4.1,me,,,me,\n", "rows.csv:3: params_b is 'seven', expected a number" },
+        { "x,llama,full,7,7,32,32,8,128,,,,,4096,mit,,-4,me,,,me,\n", "rows.csv:3: q4_gb is '-4', expected a number" },
+        { "x,llama,full,7,7,32,32,8,128,,,,,,mit,,4,me,,,me,\n", "rows.csv:3: context is '', expected a number" },
+        { "x,llama,full,7,7,32,32,8,128,,,,,4096,mit,,,,,,me,\n", "rows.csv:3: neither q4_gb nor q8_gb" },
+        { "x,llama,full,7\n", "rows.csv:3: there are fewer columns" },
+        { "x,llama,full,7,7,32,32,8,128,,,,,4096,mit,,4.1,me,,,me,note,more\n", "rows.csv:3: there are more columns" },
         { "\"x,llama\n", "rows.csv:3: the quotes" },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
