@@ -22,10 +22,14 @@ int log_open_file(const char *path)
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    if (log_fd != STDERR_FILENO)
-        (void)close(log_fd);
-    log_fd = fd;
-    return 0;
+    if (log_fd == STDERR_FILENO) {
+        log_fd = fd;
+        return 0;
+    }
+    /* in place, at once: another thread may be writing to that number */
+    int rc = dup3(fd, log_fd, O_CLOEXEC) < 0 ? -errno : 0;
+    (void)close(fd);
+    return rc;
 }
 
 void log_write(enum log_level level, const char *module, const char *fmt, ...)

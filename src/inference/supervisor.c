@@ -37,6 +37,7 @@
 #define SOCKET_NAME_MAX 24            /* "/e-0123456789ab.sock" */
 #define ANSWER_MAX (4u << 20)
 #define ASK_MS 2000                   /* a live engine answers in a few */
+#define DETACH_MS 60000               /* until it is in the background: some milliseconds, but for a machine that is out of breath */
 #define POLL_FIRST_MS 20
 #define POLL_MOST_MS 250
 #define IDLE_DEFAULT_MS (10 * 60000)
@@ -483,7 +484,7 @@ static int start_engine(struct start *s, const char *program, const struct flags
     argv[k] = NULL;
     (void)unlink(s->failed);
     AUTO(buf) struct buf out = BUF_INIT(64 << 10);
-    return proc_capture(s->loop, argv, engine_env(), out.limit, ASK_MS * 5, &out, e);
+    return proc_capture(s->loop, argv, engine_env(), out.limit, DETACH_MS, &out, e);
 }
 
 /* Why it died: its own words where it left some. */

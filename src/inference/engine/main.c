@@ -273,10 +273,9 @@ static void on_log_check(void *ctx)
     const struct engine *g = ctx;
     struct stat st;
     char old[4096];
-    if (stat(g->log, &st) < 0 || st.st_size <= LOG_MAX || (size_t)snprintf(old, sizeof old, "%s.1", g->log) >= sizeof old)
-        return;
-    if (rename(g->log, old) == 0)
-        (void)log_open_file(g->log);
+    if (stat(g->log, &st) == 0 && st.st_size > LOG_MAX && (size_t)snprintf(old, sizeof old, "%s.1", g->log) < sizeof old)
+        (void)rename(g->log, old);
+    (void)log_open_file(g->log); /* another engine that writes there may have renamed it, too */
 }
 
 /* The parent returns to whoever started us: the socket is bound, so connecting works from here on. */
