@@ -9,6 +9,29 @@ static json_t *text(const char *s)
     return v ? v : json_string("?");
 }
 
+/* A path as a URI reference (RFC 3986): what is no unreserved character is percent-encoded. */
+static json_t *uri(const char *path)
+{
+    AUTO(buf) struct buf b = BUF_INIT(1u << 16);
+    for (const char *p = path; *p; p++) {
+        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("-._~/", *p);
+        if (plain)
+            buf_addc(&b, *p);
+        else
+            buf_addf(&b, "%%%02X", (unsigned char)*p);
+    }
+    return text(buf_str(&b));
+}
+
+/* Once each: the schema wants the rules of a driver unique. */
+static void add_rule(json_t *rules, const char *id)
+{
+    const json_t *r;
+    size_t i;
+    json_array_foreach(rules, i, r) if (!strcmp(json_string_value(json_object_get(r, "id")), id)) return;
+    json_array_append_new(rules, json_pack("{so}", "id", text(id)));
+}
+
 static json_t *result(const char *rule, const char *level, const char *message, const char *file, int64_t line)
 {
     json_t *r = json_object(), *m = json_object();
@@ -18,7 +41,7 @@ static json_t *result(const char *rule, const char *level, const char *message, 
     json_object_set_new(r, "message", m);
     if (*file) {
         json_t *region = line ? json_pack("{sI}", "startLine", (json_int_t)line) : NULL, *place = json_object();
-        json_object_set_new(place, "artifactLocation", json_pack("{soss}", "uri", text(file), "uriBaseId", "SRCROOT"));
+        json_object_set_new(place, "artifactLocation", json_pack("{soss}", "uri", uri(file), "uriBaseId", "%SRCROOT%"));
         if (region)
             json_object_set_new(place, "region", region);
         json_object_set_new(r, "locations", json_pack("[{so}]", "physicalLocation", place));
@@ -32,11 +55,7 @@ bool export_sarif(const struct verdict *v, struct buf *out)
     static const char *const levels[] = { [FINDING_NOTE] = "note", [FINDING_PERSON] = "warning", [FINDING_BLOCK] = "error" };
     for (size_t i = 0; i < v->findings.len; i++) {
         const struct finding *f = &v->findings.items[i];
-        bool known = false;
-        for (size_t k = 0; k < i && !known; k++)
-            known = !strcmp(v->findings.items[k].rule, f->rule);
-        if (!known)
-            json_array_append_new(rules, json_pack("{so}", "id", text(f->rule)));
+        add_rule(rules, f->rule);
         json_array_append_new(results, result(f->rule, levels[f->severity], f->message, f->file, f->line));
     }
     for (size_t i = 0; i < v->ngates; i++) {
@@ -48,19 +67,19 @@ bool export_sarif(const struct verdict *v, struct buf *out)
         buf_addf(&m, "%s fails with this change", g->gate->name);
         for (size_t k = 0; k < g->new_failures.len && k < 20; k++)
             buf_addf(&m, "%s%s", k ? ", " : ": ", g->new_failures.items[k]);
-        json_array_append_new(rules, json_pack("{so}", "id", text(buf_str(&rule))));
+        add_rule(rules, buf_str(&rule));
         json_array_append_new(results, result(buf_str(&rule), "error", buf_str(&m), "", 0));
     }
     AUTO(json) json_t *doc = json_pack(
-        "{ssss s[{s{s{ssssso}} s{s{ss}} so}]}", "version", "2.1.0", "$schema",
+        "{ssss s[{s{s{ssssso}} so}]}", "version", "2.1.0", "$schema",
         "https://json.schemastore.org/sarif-2.1.0.json", "runs", "tool", "driver", "name", "stead", "version", STEAD_VERSION,
-        "rules", rules, "originalUriBaseIds", "SRCROOT", "uri", "./", "results", results);
+        "rules", rules, "results", results);
     if (!doc)
         return false;
     return buf_add_json_value(out, doc) && buf_addc(out, '\n');
 }
 
-/* XML 1.0 text: no control characters but tab and newline. */
+/* XML 1.0 text: no control characters but tab and newline, none of the two that are no characters. */
 static void xml(struct buf *out, struct span s)
 {
     AUTO(buf) struct buf b = BUF_INIT(4u << 20);
@@ -78,6 +97,13 @@ static void xml(struct buf *out, struct span s)
             break;
         case '"':
             buf_adds(out, "&quot;");
+            break;
+        case '\xef':
+            if (i + 2 < b.n && b.p[i + 1] == '\xbf' && (b.p[i + 2] == '\xbe' || b.p[i + 2] == '\xbf')) {
+                i += 2;
+                break;
+            }
+            buf_addc(out, b.p[i]);
             break;
         default:
             buf_addc(out, b.p[i]);

@@ -5,6 +5,21 @@
 #include "base/bind.h"
 #include "verify/reader-internal.h"
 
+/* "src/we%20ird.c" is a URI: the file is "src/we ird.c". */
+static void add_path(struct buf *out, struct span uri)
+{
+    for (size_t i = 0; i < uri.n; i++) {
+        char hex[3] = "";
+        if (uri.p[i] == '%' && i + 2 < uri.n && isxdigit((unsigned char)uri.p[i + 1]) && isxdigit((unsigned char)uri.p[i + 2])) {
+            memcpy(hex, uri.p + i + 1, 2);
+            buf_addc(out, (char)strtoul(hex, NULL, 16));
+            i += 2;
+        } else {
+            buf_addc(out, uri.p[i]);
+        }
+    }
+}
+
 static void one(struct results *out, const json_t *driver, const json_t *r)
 {
     struct span rule = json_text(r, "ruleId");
@@ -22,13 +37,19 @@ static void one(struct results *out, const json_t *driver, const json_t *r)
     if (!level.n)
         level = json_text(json_object_get(def, "defaultConfiguration"), "level");
     const json_t *place = json_object_get(json_array_get(json_object_get(r, "locations"), 0), "physicalLocation");
+    struct span message = json_text(json_object_get(r, "message"), "text"), id = json_text(json_object_get(r, "message"), "id");
+    if (!message.n && id.n) { /* by the rule's table */
+        AUTO(ptr) char *name = span_dup(id);
+        message = json_text(json_object_get(json_object_get(def, "messageStrings"), name ? name : ""), "text");
+    }
+    AUTO(buf) struct buf path = BUF_INIT(1u << 16);
+    add_path(&path, json_text(json_object_get(place, "artifactLocation"), "uri"));
     const json_t *region = json_object_get(place, "region");
     results_add_finding(out, json_text(driver, "name"), rule,
                         span_eqs(level, "error")                            ? RESULT_ERROR
                         : span_eqs(level, "note") || span_eqs(level, "none") ? RESULT_NOTE
                                                                             : RESULT_WARNING,
-                        json_text(json_object_get(place, "artifactLocation"), "uri"), json_number_of(region, "startLine"),
-                        json_number_of(region, "startColumn"), json_text(json_object_get(r, "message"), "text"));
+                        buf_span(&path), json_number_of(region, "startLine"), json_number_of(region, "startColumn"), message);
 }
 
 static int sarif_read(struct span text, struct results *out, struct err *e)

@@ -220,7 +220,8 @@ static int tap_read(struct span text, struct results *out, struct err *e)
 static int tap_sniff(struct span text)
 {
     struct span line;
-    bool plan = false, result = false;
+    bool plan = false;
+    int results = 0;
     while (span_line(&text, &line)) {
         int64_t count;
         bool skip_all;
@@ -228,11 +229,11 @@ static int tap_sniff(struct span text)
             return 95;
         plan |= is_plan(line, &count, &skip_all);
         struct span s = line;
-        result |= (take_prefix(&s, "ok ") || take_prefix(&s, "not ok ")) && s.n && (isdigit((unsigned char)s.p[0]) || s.p[0] == '-');
-        if (plan && result)
+        results += (take_prefix(&s, "ok ") || take_prefix(&s, "not ok ")) && s.n && (isdigit((unsigned char)s.p[0]) || s.p[0] == '-');
+        if (plan && results)
             return 85;
     }
-    return 0;
+    return results > 1 ? 60 : 0; /* ended before its plan, or has none */
 }
 
 const struct reader reader_tap = {

@@ -352,9 +352,14 @@ static void exports__are_read_by_our_own_readers(void **state)
     struct err e = ERR_INIT;
     const char *names[] = { "t::<a> & \"b\"" }, *why[] = { "x < y\x01" }, *old[] = { "t::z" };
     struct gate_result g = { .gate = &plain_gate, .verdict = VERDICT_FAIL, .structured = true, .reason = "", .status = 1, .new_failures = { names, 1 }, .messages = { why, 1 }, .old_failures = { old, 1 }, .evidence = SPAN("<out>\x1b[1m]]>\n") };
-    struct finding f[] = { { "test-emptied", FINDING_BLOCK, "t.py", 3, "empty" }, { "note-rule", FINDING_NOTE, "u.py", 0, "whole" } };
+    struct finding f[] = { { "test-emptied", FINDING_BLOCK, "t.py", 3, "empty" }, { "gate/make test", FINDING_NOTE, "u 100%\xc3\xa9.py", 0, "whole" } };
     struct verdict v = { .state = VERIFY_RED, .gates = &g, .ngates = 1, .findings = { f, 2, 2 } };
     assert_true(export_sarif(&v, &sarif));
+    /* rules are unique, an artifact's uri is a URI reference (sarif-schema-2.1.0.json) */
+    const char *rule = strstr(buf_str(&sarif), "{\"id\":\"gate/make test\"}");
+    assert_non_null(rule);
+    assert_null(strstr(rule + 1, "{\"id\":\"gate/make test\"}"));
+    assert_non_null(strstr(buf_str(&sarif), "\"uri\":\"u%20100%25%C3%A9.py\""));
     assert_true(export_junit(&v, &junit));
     results_init(&r, &a);
     results_init(&t, &a);
@@ -365,6 +370,7 @@ static void exports__are_read_by_our_own_readers(void **state)
     assert_int_equal(r.nfindings, 3);
     assert_string_equal(r.findings[1].rule, "test-emptied");
     assert_string_equal(r.findings[1].tool, "stead");
+    assert_string_equal(r.findings[2].file, "u 100%\xc3\xa9.py");
     assert_int_equal(t.failed, 2);
     assert_int_equal(t.skipped, 1);
     assert_non_null(results_test(&t, "make test::t::<a> & \"b\""));
