@@ -445,7 +445,7 @@ static const struct option fit_options[] = {
     { "no-repack", 0, OPT_FLAG, NULL, "without the copies of the weights that suit the processor" },
     { "all-logits", 0, OPT_FLAG, NULL, "with room for the logits of a whole batch, as programs that ask for all of them" },
     { "projector", 0, OPT_SIZE, "SIZE", "of an image projector loaded beside the model" },
-    { "reserve", 0, OPT_SIZE, "SIZE", "memory kept for builds and tests (default a seventh of the machine's, at most 16G)" },
+    { "reserve", 0, OPT_SIZE, "SIZE", "memory kept for builds and tests (default a seventh of what there is, at most 16G)" },
     { "need", 0, OPT_STRING, "NAME", "what one would need to run this model" },
     { "measure", 0, OPT_FLAG, NULL, "run FILE for a moment and remember how fast it is" },
     { "all", 0, OPT_FLAG, NULL, "also what does not fit" },

@@ -222,11 +222,8 @@ int fit_list_fill(struct fit_list *l, struct err *e)
     hardware_read(&l->hardware);
     if (hardware_bandwidth(l->cache_dir, &l->hardware, e) < 0)
         return -e->kind;
-    if (l->reserve_bytes < 0) {
-        l->reserve_bytes = l->hardware.memory_bytes / 7;
-        if (l->reserve_bytes > (int64_t)16 << 30)
-            l->reserve_bytes = (int64_t)16 << 30;
-    }
+    if (l->reserve_bytes < 0)
+        l->reserve_bytes = hardware_reserve(&l->hardware);
     l->budget_bytes = l->hardware.memory_usable - l->reserve_bytes;
     if (l->budget_bytes < 0)
         l->budget_bytes = 0;

@@ -1,6 +1,8 @@
 /* fit.c - see fit.h. Formulas: llama-kv-cache.cpp, llama-kv-cache-iswa.cpp, llama-hparams.cpp of the pinned llama.cpp. */
 #include "inference/fit.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bind.h"
@@ -174,7 +176,10 @@ static const struct field plan_fields[] = {
 /* Ask the engine: its answer in *out. */
 static int ask_engine(struct loop *loop, const char *const *argv, struct buf *out, struct err *e)
 {
-    static const char *const env[] = { "LC_ALL=C.UTF-8", NULL };
+    char lib[4096];
+    const char *libs = getenv("LD_LIBRARY_PATH"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
+    bool given = libs && (size_t)snprintf(lib, sizeof lib, "LD_LIBRARY_PATH=%s", libs) < sizeof lib;
+    const char *const env[] = { "LC_ALL=C.UTF-8", given ? lib : NULL, NULL }; /* llama.cpp may lie where only the user knows */
     struct proc_spec spec = { .argv = argv, .env = env, .in = PROC_NULL, .out = PROC_PIPE, .err = PROC_PIPE,
                               .out_cap_bytes = out->limit, .die_with_parent = true };
     AUTO(proc) struct proc *p = NULL;

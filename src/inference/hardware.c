@@ -24,6 +24,7 @@
 #define MEASURE_BYTES (64u << 20) /* a thread: beyond every last-level cache share */
 #define MEASURE_US 200000
 #define PATH_BYTES 512
+#define RESERVE_MOST ((int64_t)16 << 30)
 #define GPU_SPARE ((int64_t)512 << 20) /* of a GPU's memory: its display, its driver */
 
 /* --- memory and processor ----------------------------------------------------------------------- */
@@ -396,6 +397,12 @@ int hardware_best_gpu(const struct hardware *h)
         if (!h->gpus[i].unified && h->gpus[i].free_bytes > 0 && (best < 0 || h->gpus[i].free_bytes > h->gpus[best].free_bytes))
             best = i;
     return best;
+}
+
+int64_t hardware_reserve(const struct hardware *h)
+{
+    int64_t ours = h->memory_limit >= 0 && h->memory_limit < h->memory_bytes ? h->memory_limit : h->memory_bytes;
+    return ours / 7 < RESERVE_MOST ? ours / 7 : RESERVE_MOST;
 }
 
 int64_t hardware_gpu_budget(const struct hardware *h, int i)

@@ -57,6 +57,8 @@ int hardware_bandwidth(const char *dir, struct hardware *h, struct err *e) WARN_
 void hardware_machine(const struct hardware *h, int gpu, struct fit_machine *out);
 /* The GPU with the most free memory of its own, or -1. */
 int hardware_best_gpu(const struct hardware *h);
+/* What models leave for the builds and tests that an agent runs: a seventh of the memory that we may have, at most 16 GiB. */
+int64_t hardware_reserve(const struct hardware *h);
 /* What GPU i has for a model: what is free, less something for the display and the driver; 0 for i < 0. */
 int64_t hardware_gpu_budget(const struct hardware *h, int i);
 

@@ -292,14 +292,14 @@ static void rotate_log(const struct start *s)
         log_info("cannot rename %s: %s", s->log, strerror(errno)); /* NOLINT(concurrency-mt-unsafe): glibc's is safe */
 }
 
-/* What models may take now: what is free, less a seventh of the machine's for the builds and tests that an agent runs. */
+/* What models may take now: what is free, less something for the builds and tests that an agent runs. */
 static int64_t memory_budget(const struct start *s)
 {
     struct hardware h;
     if (s->o->memory_bytes > 0)
         return s->o->memory_bytes;
     hardware_read_at("", &h);
-    int64_t budget = h.memory_usable - h.memory_bytes / 7;
+    int64_t budget = h.memory_usable - hardware_reserve(&h);
     return budget > 0 ? budget : 0;
 }
 

@@ -165,6 +165,7 @@ static void hardware__reads_memory_within_its_limits(void **state)
     hardware_read_at(root, &h);
     assert_int_equal(h.memory_limit, 4000000000);
     assert_int_equal(h.memory_usable, 3000000000);
+    assert_int_equal(hardware_reserve(&h), 4000000000 / 7); /* of what we may have, not of the machine's */
     put("/proc/meminfo", "MemTotal: 16000000 kB\nMemFree: 1000000 kB\nBuffers: 100000 kB\nCached: 500000 kB\n"); /* before 3.14 */
     hardware_read_at(root, &h);
     assert_int_equal(h.memory_available, 1638400000);
