@@ -207,6 +207,7 @@ static const struct {
     { "STEAD_ENDPOINT", "URL of the endpoint to use" },
     { "STEAD_MODEL", "model to ask for" },
     { "STEAD_API_KEY", "key for that endpoint" },
+    { "SSL_CERT_FILE", "certificates to trust in place of the system's, for endpoints with https" },
     { "NO_COLOR", "when set and not empty: no colour" },
 };
 

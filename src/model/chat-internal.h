@@ -33,6 +33,7 @@ struct chat {
     struct behaviour behaviour; /* the profile's, plus what was learnt */
     uint64_t learnt;            /* rows of learn.c that were applied */
     int64_t max_tokens, wait_ms, stall_ms, first_byte_ms;
+    bool max_tokens_given;      /* by the caller: not fitted to the window */
     int max_repairs, max_retries;
 
     struct wire wire;
@@ -58,6 +59,8 @@ struct chat {
 };
 
 uint64_t chat_hash(struct span s);
+/* A reply may take a quarter of the window; true when it had more. */
+bool chat_fit_reply(struct chat *c, int64_t window);
 int chat_write(struct chat *c, const struct message *m, struct err *e);
 int chat_flush(struct chat *c, struct err *e);
 /* Write the head anew and all messages behind it, after the behaviour changed. */

@@ -18,6 +18,14 @@
 #define RESULT_LIMIT_BYTES (16u << 20)
 #define BYTES_PER_TOKEN 3.6 /* code in the vocabularies in use: 3.0 to 4.2 */
 
+bool chat_fit_reply(struct chat *c, int64_t window)
+{
+    if (c->max_tokens_given || window <= 0 || c->max_tokens <= window / 4)
+        return false;
+    c->max_tokens = window / 4;
+    return true;
+}
+
 static int nomem(struct err *e)
 {
     return err_set(e, ERR_NOMEM, "cannot hold the conversation: out of memory");
@@ -285,8 +293,8 @@ int chat_create(struct loop *loop, struct endpoint *ep, const struct chat_option
     c->sampling = o->sampling ? *o->sampling : row->sampling;
     int64_t window = ep->profile->context_tokens ? ep->profile->context_tokens : ep->context_tokens;
     c->max_tokens = o->max_tokens ? o->max_tokens : row->max_tokens ? row->max_tokens : REPLY_DEFAULT_TOKENS;
-    if (!o->max_tokens && window && c->max_tokens > window / 4)
-        c->max_tokens = window / 4;
+    c->max_tokens_given = o->max_tokens > 0;
+    (void)chat_fit_reply(c, window);
     if (c->max_tokens < 1)
         c->max_tokens = 1;
     c->max_repairs = o->max_repairs ? o->max_repairs : 3;

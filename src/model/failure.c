@@ -230,7 +230,7 @@ void failure_context_numbers(struct span text, int64_t *n_prompt, int64_t *n_ctx
     static const char *const ctx[] = { "context length is", "context size (", "n_ctx\":", "context length of", "context window of", "> ", "context length (",
                                       "maximum model length of", "max length:", "maximum input length", "max_seq_len", "must have less than", "must be <=",
                                       "tokens allowed (", "prompt length is" };
-    static const char *const prompt[] = { "you requested", "request (", "has at least", "resulted in", "n_prompt_tokens\":", "is too long:", "the input (",
+    static const char *const prompt[] = { "request has", "tokens (", "you requested", "request (", "has at least", "resulted in", "n_prompt_tokens\":", "is too long:", "the input (",
                                          "(length", "prompt tokens:", "request contains", "prompt length", "input length (", "given:", "context limit:", "token count (" };
     for (size_t i = 0; *n_ctx < 0 && i < COUNT_OF(ctx); i++)
         *n_ctx = number_after(text, ctx[i]);

@@ -291,6 +291,9 @@ static bool configure(struct curl_transfer *t, const struct http_request *q)
     ok &= c->curl_easy_setopt(x, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
     ok &= c->curl_easy_setopt(x, CURLOPT_BUFFERSIZE, 65536L) == CURLE_OK;
     ok &= c->curl_easy_setopt(x, CURLOPT_HTTP_VERSION, (long)(h->url.tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1)) == CURLE_OK;
+    const char *trusted = getenv("SSL_CERT_FILE"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
+    if (h->url.tls && trusted && trusted[0])
+        ok &= c->curl_easy_setopt(x, CURLOPT_CAINFO, trusted) == CURLE_OK;
     if (h->url.socket[0])
         ok &= c->curl_easy_setopt(x, CURLOPT_UNIX_SOCKET_PATH, h->url.socket) == CURLE_OK;
     if (url_is_local(&h->url))

@@ -27,6 +27,7 @@ struct ask {
     struct http_transfer *transfer;
     int status; /* 0: no answer */
     enum http_how how;
+    char why[160]; /* no secure connection; or where a redirection points */
     json_t *json;
 };
 
@@ -93,6 +94,7 @@ static int ask_all(struct loop *loop, struct ask *asks, size_t n, int64_t connec
         if (a->transfer && *http_done(a->transfer)) {
             a->how = http_how(a->transfer);
             a->status = a->how == HTTP_OK ? http_status(a->transfer) : 0;
+            clean_into(a->why, sizeof a->why, span_of(a->how == HTTP_TLS ? http_error(a->transfer) : http_location(a->transfer)), CLEAN_LINE);
         } else if (a->transfer) {
             a->how = HTTP_CUT;
         }
@@ -252,8 +254,11 @@ static void read_first(struct ask *a)
             trouble(ep, ENDPOINT_DOWN, "check the address and the port", "what listens at %s is not a model server", ep->url);
         return;
     case 0:
-        trouble(ep, ENDPOINT_DOWN, a->how == HTTP_TLS ? "check the server's certificate" : "start the server, or check the address", a->how == HTTP_TLS ? "no secure connection to %s" : "nobody answers at %s",
-                ep->url);
+        if (a->how == HTTP_TLS)
+            trouble(ep, ENDPOINT_DOWN, "check the server's certificate; SSL_CERT_FILE names a file of those to trust", "no secure connection to %s: %s",
+                    ep->url, a->why);
+        else
+            trouble(ep, ENDPOINT_DOWN, "start the server, or check the address", "nobody answers at %s", ep->url);
         return;
     case 401:
     case 403:
@@ -275,7 +280,10 @@ static void read_first(struct ask *a)
         }
         break;
     default:
-        trouble(ep, ENDPOINT_DOWN, "look at the server's log", "%s answers with status %d", ep->url, a->status);
+        if (a->status < 400 && a->why[0])
+            trouble(ep, ENDPOINT_DOWN, "give the address that it points to", "%s has moved to %s", ep->url, a->why);
+        else
+            trouble(ep, ENDPOINT_DOWN, "look at the server's log", "%s answers with status %d", ep->url, a->status);
     }
     buf_finish(&words);
     buf_finish(&type);

@@ -475,8 +475,14 @@ static int after_failure(struct chat *c, struct exchange *x, const struct chat_e
     out->n_prompt = x->n_prompt;
     out->n_ctx = x->n_ctx;
     out->retry_after_ms = x->retry_after_ms > 0 ? x->retry_after_ms : 0;
-    if (x->error == MODEL_ERR_CONTEXT)
+    if (x->error == MODEL_ERR_CONTEXT) {
         learn_window(c, x);
+        /* Some refuse a prompt that fits for the room that a reply is given behind it. */
+        if (chat_fit_reply(c, x->n_ctx) && chat_estimate_tokens(c) + c->max_tokens <= x->n_ctx) {
+            tell(ev, "its window is smaller than was known: replies get less room");
+            return 1;
+        }
+    }
     if ((x->error == MODEL_ERR_CLIENT || x->error == MODEL_ERR_SERVER) && learn_from(c, x->status, buf_span(&x->words), &what)) {
         int rc = chat_rebuild(c, e);
         if (rc < 0)

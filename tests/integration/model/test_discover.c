@@ -198,7 +198,7 @@ static void dead_ports__cost_little(void **state)
     struct endpoints *all = NULL;
     int64_t begun = clock_ms();
     assert_int_equal(endpoints_discover(loop, &o, NULL, &all, &e), -ERR_UNAVAILABLE);
-    assert_true(clock_ms() - begun < 1000);
+    assert_true(clock_ms() - begun < 4000); /* none of them waits as long as a connection may take */
     assert_int_equal(all->len, 3);
     assert_contains(e.text, "nobody answers");
     endpoints_destroy(all);

@@ -8,9 +8,11 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 STEAD, SERVER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
@@ -242,6 +244,63 @@ def nobody_serves(w):
     r = result(events)
     equal((code, r["status"], r["exit"]), (5, "unserved", 5), r)
     assert "error" in types(events)
+
+
+@case
+def an_endpoint_that_has_moved(w):
+    w.c_repo()
+    url = w.serve(DONE, routes={"GET /v1/models": {"status": 301, "text": "", "headers": {"Location": "https://models.example.org/v1/models"}}})
+    code, events, p = w.run("--endpoint", url)
+    equal(code, 5, p.stderr)
+    assert "has moved to https://models.example.org/v1/models" in result(events)["reason"], result(events)
+
+
+@case
+def a_certificate_of_ones_own(w):
+    """Not trusted: said with the cause; trusted by SSL_CERT_FILE: served."""
+    w.c_repo()
+    key, cert = os.path.join(w.dir, "key.pem"), os.path.join(w.dir, "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1",
+                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    plain = w.serve(RIGHT, DONE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def accept():
+        while True:
+            try:
+                client = context.wrap_socket(listener.accept()[0], server_side=True)
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+            host, port = plain.split("/")[2].split(":")
+            server = socket.create_connection((host, int(port)))
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    code, events, p = w.run("--endpoint", url)
+    equal(code, 5, p.stderr)
+    assert "certificate" in result(events)["reason"], result(events)
+    w.env["SSL_CERT_FILE"] = cert
+    code, events, p = w.run("--endpoint", url)
+    equal((code, result(events)["status"]), (0, "verified"), p.stdout[-600:])
+    listener.close()
 
 
 @case

@@ -12,7 +12,8 @@ static void classify__goes_by_words_before_numbers(void **state)
         int64_t prompt, ctx;
     } rows[] = {
         { 400, "{\"error\":{\"code\":400,\"message\":\"request (9000 tokens) exceeds the available context size (8192 tokens), try increasing it\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":9000,\"n_ctx\":8192}}", MODEL_ERR_CONTEXT, 9000, 8192 },
-        { 400, "{\"object\":\"error\",\"message\":\"This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (7000 in the messages)\",\"type\":\"BadRequestError\",\"code\":400}", MODEL_ERR_CONTEXT, 9000, 8192 },
+        { 400, "{\"object\":\"error\",\"message\":\"This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (7000 in the messages, 2000 in the completion)\",\"type\":\"BadRequestError\",\"code\":400}", MODEL_ERR_CONTEXT, 7000, 8192 },
+        { 400, "{\"object\":\"error\",\"message\":\"'max_tokens' or 'max_completion_tokens' is too large: 4096. This model's maximum context length is 4096 tokens and your request has 785 input tokens (4096 > 4096 - 785). (parameter=max_tokens, value=4096)\",\"code\":400}", MODEL_ERR_CONTEXT, 785, 4096 },
         { 400, "{\"error\":{\"message\":\"This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens.\",\"code\":\"context_length_exceeded\"}}", MODEL_ERR_CONTEXT, 130000, 128000 },
         { 400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 210000 tokens > 200000 maximum\"}}", MODEL_ERR_CONTEXT, 210000, 200000 },
         { 400, "{\"error\":\"Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens\"}", MODEL_ERR_CONTEXT, -1, 4096 },
