@@ -6,7 +6,7 @@ usage: model-server.py SCRIPT.json [--port N | --unix PATH] [--record FILE] [--r
 Prints "listening URL" on standard output when it is ready (and writes the URL to --ready). Every
 request is appended to --record as one JSON object a line: n (of the replies, 0 for other requests),
 method, path, headers, body (text), first_us and last_us (monotonic time of its first and last byte),
-reply_end_us (of the last byte of the answer).
+reply_end_us (of the last byte of the answer). A row is written behind the answer: GET /__settled answers when no row is outstanding.
 
 SCRIPT.json:
   "kind"     llama-server (default), ollama, lm-studio, vllm, openai, bare: which informational routes answer
@@ -40,6 +40,7 @@ A reply:
 import argparse
 import json
 import os
+import select
 import socket
 import socketserver
 import sys
@@ -226,6 +227,8 @@ class State:
         self.lock = threading.Lock()
         self.n = 0
         self.used = {}
+        self.busy = 0
+        self.settled = threading.Condition(self.lock)
 
     def note(self, row):
         if self.record:
@@ -354,6 +357,13 @@ class Handler(BaseHTTPRequestHandler):
         row = {"n": 0, "method": method, "path": path, "headers": dict(self.headers), "body": body,
                "first_us": getattr(self, "first", now_us()), "last_us": now_us()}
         self.current, self.sent = {}, 0
+        if path == "/__settled":
+            with state.lock:
+                state.settled.wait_for(lambda: not state.busy, 10)
+            self.answer({"json": {}})
+            return
+        with state.lock:
+            state.busy += 1
         try:
             refusal = state.refusal(path, body, chat)
             if refusal:
@@ -372,6 +382,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         row["reply_end_us"] = now_us()
         state.note(row)
+        with state.lock:
+            state.busy -= 1
+            state.settled.notify_all()
 
     def drop(self):
         self.close_connection = True
@@ -393,8 +406,8 @@ class Handler(BaseHTTPRequestHandler):
     def chat(self, path, body, reply):
         state = self.server.state
         model = state.script.get("model", "test-model")
-        if reply.get("delay_ms"):
-            time.sleep(reply["delay_ms"] / 1000)
+        if reply.get("delay_ms") and select.select([self.connection], [], [], reply["delay_ms"] / 1000)[0]:
+            raise BrokenPipeError()  # whoever asked has gone
         if reply.get("close"):
             self.drop()
             return

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 STEAD, SERVER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 ONLY = sys.argv[3:] or None
@@ -58,8 +59,9 @@ class Terminal:
         return self.url
 
     def bodies(self):
-        with open(self.record) as f:
-            return [json.loads(l)["body"] for l in f if json.loads(l)["n"]]
+        """Requests in the order in which they came; the server may still be writing down the last one."""
+        with urllib.request.urlopen(self.url + "/__settled", timeout=30), open(self.record) as f:
+            return [r["body"] for r in sorted((json.loads(l) for l in f if json.loads(l)["n"]), key=lambda r: r["first_us"])]
 
     def events(self):
         p = subprocess.run([STEAD, "session", "export"], cwd=self.repo, env=self.env, capture_output=True, text=True, timeout=60)

@@ -24,7 +24,7 @@ void scripted_start(struct scripted *s, struct loop *loop, const json_t *script,
     }
     struct proc_spec spec = { .argv = argv, .env = (const char *const *)environ, .die_with_parent = true, .err = PROC_INHERIT };
     assert_ok(proc_start(loop, &spec, &s->proc, &e), &e);
-    for (int64_t end = clock_ms() + 10000; access(ready, F_OK) != 0;) {
+    for (int64_t end = clock_ms() + 60000; access(ready, F_OK) != 0;) {
         bool never = false;
         assert_true(clock_ms() < end);
         int rc = loop_wait(loop, &never, clock_ms() + 5, NULL, &e);
@@ -33,6 +33,16 @@ void scripted_start(struct scripted *s, struct loop *loop, const json_t *script,
     AUTO(buf) struct buf b = BUF_INIT(sizeof s->url);
     assert_ok(file_read(ready, sizeof s->url - 1, &b, &e), &e);
     snprintf(s->url, sizeof s->url, "%s", buf_str(&b));
+}
+
+/* The server notes a request when it has answered it: two that overlap stand in either order. */
+static void insert_by_time(json_t *all, json_t *row)
+{
+    size_t at = json_array_size(all);
+    int64_t began = json_integer_value(json_object_get(row, "first_us"));
+    while (at > 0 && json_integer_value(json_object_get(json_array_get(all, at - 1), "first_us")) > began)
+        at--;
+    json_array_insert(all, at, row);
 }
 
 static json_t *read_record(const struct scripted *s, bool chats)
@@ -47,7 +57,7 @@ static json_t *read_record(const struct scripted *s, bool chats)
         json_t *row = json_loadb(line.p, line.n, 0, NULL);
         const char *path = json_string_value(json_object_get(row, "path"));
         if (row && (!chats || (path && (strstr(path, "/chat/completions") || strstr(path, "/messages")))))
-            json_array_append(all, row);
+            insert_by_time(all, row);
         json_decref(row);
     }
     return all;
@@ -55,7 +65,7 @@ static json_t *read_record(const struct scripted *s, bool chats)
 
 json_t *scripted_requests(const struct scripted *s, bool chats, size_t least)
 {
-    for (int64_t end = clock_ms() + 2000;;) {
+    for (int64_t end = clock_ms() + 20000;;) {
         json_t *all = read_record(s, chats);
         if (json_array_size(all) >= least || clock_ms() > end)
             return all;

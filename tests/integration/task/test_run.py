@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 STEAD, SERVER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 ONLY = sys.argv[3:] or None
@@ -79,14 +80,16 @@ class World:
             json.dump(dict(replies=list(replies), **more), f)
         record = os.path.join(self.dir, f"record{n}.jsonl")
         p = subprocess.Popen([sys.executable, SERVER, script, "--record", record], stdout=subprocess.PIPE, text=True)
-        self.servers.append((p, record))
         line = p.stdout.readline().split()
+        self.servers.append((p, record, line[1] if len(line) > 1 else ""))
         assert line and line[0] == "listening", line
         return line[1]
 
     def bodies(self, n=0):
+        """Requests in the order in which they came; the server may still be writing down the last one."""
+        settle(self.servers[n][2])
         with open(self.servers[n][1]) as f:
-            return [json.loads(l) for l in f if json.loads(l)["n"]]
+            return sorted((json.loads(l) for l in f if json.loads(l)["n"]), key=lambda r: r["first_us"])
 
     def run(self, *args, task="make the failing test pass", timeout=120, json_out=True, command="run"):
         argv = [STEAD, command] + (["--json"] if json_out else []) + list(args) + ([task] if task is not None else [])
@@ -109,10 +112,18 @@ class World:
         return [f for d, _, files in os.walk(self.state) for f in files if f.endswith(".sock")]
 
     def close(self):
-        for p, _ in self.servers:
+        for p, _, _ in self.servers:
             p.kill()
             p.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def settle(url):
+    try:
+        with urllib.request.urlopen(url + "/__settled", timeout=30):
+            pass
+    except OSError:
+        pass  # it was killed: nothing is outstanding
 
 
 def equal(a, b, why=""):
