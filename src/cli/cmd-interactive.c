@@ -66,6 +66,7 @@ static void on_request(void *ctx, int64_t step, int64_t prompt, int64_t window)
 {
     struct ui *ui = ctx;
     char text[100];
+    end_text(ui); /* the words of the reply before, whole or broken off */
     ui->listening = true;
     deliver_pending(ui);
     if (window > 0)
@@ -202,6 +203,7 @@ static void on_tool_done(void *ctx, const char *id, bool ok, struct span output,
 static void on_retry(void *ctx, const char *why)
 {
     char text[200];
+    end_text(ctx);
     ui_sayf(ctx, "  %s%s%s\n", style(STYLE_WARN), clean_into(text, sizeof text, span_of(why), CLEAN_LINE), style(STYLE_RESET));
 }
 
@@ -506,7 +508,12 @@ static void on_key(void *ctx, const struct key *k)
     switch (edit_key(ui->edit, k)) {
     case EDIT_SUBMIT: {
         struct span t = edit_text(ui->edit);
-        (void)snprintf(ui->line, sizeof ui->line, "%.*s", (int)utf8_cut(t, t.n < sizeof ui->line ? t.n : sizeof ui->line - 1), t.p);
+        if (t.n >= sizeof ui->line) {
+            ui_sayf(ui, "%sa message holds at most %zu KiB, this one has %zu: put it into a file and name it with @%s\n", style(STYLE_WARN),
+                    sizeof ui->line / 1024, t.n / 1024, style(STYLE_RESET));
+            break;
+        }
+        (void)snprintf(ui->line, sizeof ui->line, "%.*s", (int)t.n, t.p);
         edit_remember(ui->edit, t);
         edit_reset(ui->edit);
         if (!span_trim(span_of(ui->line)).n)
@@ -556,13 +563,7 @@ static void on_signal(void *ctx, int signo)
 
 static void on_resize(void *ctx)
 {
-    struct ui *ui = ctx;
-    if (ui_columns(ui) < ui->area_columns) {
-        /* some terminals wrap what was drawn, others cut it: the old area cannot be found again, so it stays above */
-        ui->area_rows = ui->area_cursor = 0;
-        tty_write(ui->tty, SPAN("\r\n"));
-    }
-    ui_redraw(ui);
+    ui_redraw(ctx);
 }
 
 /* --- the session --- */

@@ -100,28 +100,75 @@ static void status_row(struct ui *ui, size_t columns, struct buf *b)
     buf_adds(b, style(STYLE_RESET));
 }
 
+static void note_widths(struct ui *ui, struct span drawn)
+{
+    struct span line;
+    for (size_t i = 0; i < AREA_ROWS_MOST && span_split(&drawn, '\n', &line); i++)
+        ui->area_widths[i] = width_of(line);
+}
+
+static size_t rows_of(size_t width, size_t columns)
+{
+    return width ? (width + columns - 1) / columns : 1;
+}
+
+/* The terminal wrapped the area anew: where it is now. False where that cannot be told. */
+static bool area_wrapped(struct ui *ui)
+{
+    size_t columns = ui_columns(ui), rows = 0, cursor = 0;
+    if (!term_reflows() || ui->area_rows > AREA_ROWS_MOST || !columns)
+        return false;
+    for (size_t i = 0; i < ui->area_rows; i++) {
+        if (i == ui->area_cursor)
+            cursor = rows + ui->area_column / columns;
+        rows += rows_of(ui->area_widths[i], columns);
+    }
+    ui->area_rows = rows;
+    ui->area_cursor = cursor;
+    return true;
+}
+
 static void draw_area(struct ui *ui, struct buf *b)
 {
+    size_t begin = b->n;
     struct edit_layout l = { .text = BUF_INIT(EDIT_TEXT_BYTES * 2) };
-    size_t columns = ui_columns(ui), live = live_rows(ui, columns, b), shown = 0;
+    size_t columns = ui_columns(ui), live = live_rows(ui, columns, b), shown = 0, screen, ignored;
     (void)edit_layout(ui->edit, columns, 2, &l);
+    tty_size(ui->tty, &screen, &ignored);
+    /* What does not fit above the status line is not drawn: the rows around the cursor are. */
+    size_t most = screen > live + 3 ? screen - live - 2 : 1, first = l.cursor_row >= most ? l.cursor_row - most + 1 : 0;
     struct span rest = buf_span(&l.text), line;
-    for (size_t i = 0; i < l.rows; i++) {
+    for (size_t i = 0; i < l.rows && i < first + most; i++) {
         if (!span_split(&rest, '\n', &line))
             line = SPAN("");
+        if (i < first)
+            continue;
         buf_addf(b, "%s%s%s", style(STYLE_ACCENT), i ? ". " : "> ", style(STYLE_RESET));
         buf_add_span(b, line);
         buf_adds(b, "\r\n");
         shown++;
     }
     status_row(ui, columns, b);
-    size_t total = live + shown + 1, at = live + l.cursor_row;
+    note_widths(ui, span_sub(buf_span(b), begin, b->n));
+    size_t total = live + shown + 1, at = live + l.cursor_row - first;
     move_up(b, total - 1 - at);
     buf_addf(b, "\r\033[%zuC", l.cursor_column + 2);
     ui->area_columns = columns;
     ui->area_rows = total;
     ui->area_cursor = at;
+    ui->area_column = l.cursor_column + 2;
     buf_finish(&l.text);
+}
+
+/* The window may have got narrower since the area was drawn: keys come sooner than the signal that tells. */
+static void follow_window(struct ui *ui, struct buf *b)
+{
+    tty_look(ui->tty);
+    if (ui_columns(ui) >= ui->area_columns || area_wrapped(ui))
+        return;
+    /* some terminals cut what was drawn: the old area cannot be found again, so it stays above */
+    ui->area_rows = ui->area_cursor = 0;
+    buf_adds(b, "\r\n");
 }
 
 void ui_redraw(struct ui *ui)
@@ -130,6 +177,7 @@ void ui_redraw(struct ui *ui)
     if (!ui->tty)
         return;
     buf_adds(&b, "\033[?25l");
+    follow_window(ui, &b);
     ui_erase(ui, &b);
     draw_area(ui, &b);
     buf_adds(&b, "\033[?25h");
@@ -146,6 +194,7 @@ void ui_say(struct ui *ui, struct span text)
     }
     struct buf b = BUF_INIT(OUT_BYTES);
     buf_adds(&b, "\033[?25l");
+    follow_window(ui, &b);
     ui_erase(ui, &b);
     for (size_t i = 0; i < text.n; i++) {
         if (text.p[i] == '\n')
@@ -158,6 +207,20 @@ void ui_say(struct ui *ui, struct span text)
     buf_finish(&b);
 }
 
+/* Lines broken between words where the window is narrow. */
+static void wrap(struct span text, size_t columns, struct buf *out)
+{
+    struct span line, row;
+    while (span_line(&text, &line)) {
+        if (!line.n)
+            buf_addc(out, '\n');
+        while (width_wrap(&line, columns, &row)) {
+            buf_add_span(out, row);
+            buf_addc(out, '\n');
+        }
+    }
+}
+
 void ui_sayf(struct ui *ui, const char *fmt, ...)
 {
     struct buf b = BUF_INIT(1 << 20);
@@ -165,7 +228,13 @@ void ui_sayf(struct ui *ui, const char *fmt, ...)
     va_start(ap, fmt);
     buf_addv(&b, fmt, ap);
     va_end(ap);
-    ui_say(ui, buf_span(&b));
+    if (ui->tty) {
+        AUTO(buf) struct buf wrapped = BUF_INIT(2u << 20);
+        wrap(buf_span(&b), ui_columns(ui), &wrapped);
+        ui_say(ui, buf_span(&wrapped));
+    } else {
+        ui_say(ui, buf_span(&b));
+    }
     buf_finish(&b);
 }
 

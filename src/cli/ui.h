@@ -20,6 +20,7 @@ struct journal;
 struct task;
 
 #define OUT_BYTES (16u << 20)
+#define AREA_ROWS_MOST 200 /* a window with more is unusual: its area is left where it was */
 #define TASK_TEXT_BYTES (1u << 16)
 #define OUTPUT_BYTES (1u << 16)
 
@@ -42,6 +43,8 @@ struct ui {
     bool asked_to_leave;  /* Ctrl-C was pressed on an empty line: once more leaves */
     size_t area_rows, area_cursor; /* rows of the prompt area as drawn, and the row the cursor is in */
     size_t area_columns;           /* it was drawn for */
+    size_t area_column;            /* the cursor is in */
+    size_t area_widths[AREA_ROWS_MOST];
     char live[160];
     char context[48], speed[32];
     int64_t began_ms;

@@ -47,6 +47,7 @@ static void csi(struct keys *ks, struct span params, char final, key_fn fn, void
                    { "6", KEY_PAGE_DOWN }, { "7", KEY_HOME }, { "8", KEY_END } };
     if (span_eqs(params, "200")) {
         ks->pasting = true;
+        ks->ending = 0;
         buf_reset(&ks->paste);
         return;
     }
@@ -129,20 +130,34 @@ static size_t take(struct keys *ks, struct span s, key_fn fn, void *ctx)
     return 1 + (n > 0 ? (size_t)n : 1);
 }
 
-void keys_feed(struct keys *ks, struct span bytes, key_fn fn, void *ctx)
+/* A byte of pasted text, or of its end. Text beyond the limit is dropped, never taken for keys. */
+static void pasted(struct keys *ks, char c, key_fn fn, void *ctx)
 {
     static const char end[] = "\033[201~";
+    if (c != end[ks->ending]) {
+        buf_add(&ks->paste, end, ks->ending);
+        ks->ending = 0;
+    }
+    if (c != end[ks->ending]) {
+        buf_addc(&ks->paste, c);
+        return;
+    }
+    if (++ks->ending < sizeof end - 1)
+        return;
+    const struct key k = { KEY_PASTE, 0, buf_span(&ks->paste) };
+    ks->pasting = false;
+    fn(ctx, &k);
+    buf_reset(&ks->paste);
+}
+
+void keys_feed(struct keys *ks, struct span bytes, key_fn fn, void *ctx)
+{
     while (bytes.n) {
         if (ks->pasting) {
-            buf_add(&ks->paste, bytes.p, 1);
+            char c = bytes.p[0];
             bytes.p++;
             bytes.n--;
-            if (span_ends(buf_span(&ks->paste), end) || ks->paste.failed) {
-                const struct key k = { KEY_PASTE, 0, span_sub(buf_span(&ks->paste), 0, ks->paste.n - (ks->paste.failed ? 0 : sizeof end - 1)) };
-                ks->pasting = false;
-                fn(ctx, &k);
-                buf_reset(&ks->paste);
-            }
+            pasted(ks, c, fn, ctx);
             continue;
         }
         buf_add(&ks->pending, bytes.p, 1);

@@ -3,7 +3,7 @@
  *
  * The decoder takes any split of the input. Escape alone is a key only when nothing follows: the caller
  * says so with keys_flush after a short wait. Bracketed paste (DEC 2004) arrives as KEY_PASTE with its
- * text, so that a pasted newline is not Enter. Sequences: xterm's ctlseqs.
+ * text, so that a pasted newline is not Enter; what is longer than KEYS_PASTE_BYTES is cut there. Sequences: xterm's ctlseqs.
  */
 #ifndef STEAD_TERM_KEYS_H
 #define STEAD_TERM_KEYS_H
@@ -44,10 +44,11 @@ struct keys {
     struct buf pending; /* an incomplete sequence or character */
     struct buf paste;
     bool pasting;
+    size_t ending; /* bytes of the paste's end that have come */
 };
 
 #define KEYS_PASTE_BYTES (1u << 20)
-#define KEYS_INIT { BUF_INIT(256), BUF_INIT(KEYS_PASTE_BYTES), false }
+#define KEYS_INIT { BUF_INIT(256), BUF_INIT(KEYS_PASTE_BYTES), false, 0 }
 
 typedef void (*key_fn)(void *ctx, const struct key *k);
 void keys_feed(struct keys *ks, struct span bytes, key_fn fn, void *ctx);

@@ -77,6 +77,28 @@ size_t term_columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col ? ws.ws_col : 80;
 }
 
+bool term_reflows(void)
+{
+    static const struct {
+        const char *name, *begin; /* of its value; "" any */
+    } known[] = {
+        { "TMUX", "" },           { "VTE_VERSION", "" },   { "KITTY_WINDOW_ID", "" },      { "ALACRITTY_WINDOW_ID", "" }, { "KONSOLE_VERSION", "" },
+        { "WT_SESSION", "" },     { "WEZTERM_PANE", "" },  { "TERM_PROGRAM", "vscode" },   { "TERM_PROGRAM", "iTerm" },   { "TERM_PROGRAM", "ghostty" },
+        { "TERM", "foot" },
+    };
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        const char *v = getenv(known[i].name); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
+        if (v && v[0] && strncmp(v, known[i].begin, strlen(known[i].begin)) == 0)
+            return true;
+    }
+    return false;
+}
+
+void tty_look(struct tty *t)
+{
+    read_size(t);
+}
+
 static void on_winch(void *ctx, int signo)
 {
     struct tty *t = ctx;

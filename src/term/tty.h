@@ -26,10 +26,13 @@ static inline void tty_auto(struct tty **t)
 {
     tty_close(*t);
 }
+void tty_look(struct tty *t); /* at its size, which may have changed before the signal came */
 void tty_size(const struct tty *t, size_t *rows, size_t *columns);
 void tty_write(struct tty *t, struct span text);
 void tty_flush(struct tty *t); /* waits, at most a second */
 /* Columns of standard output, 80 when it is not a terminal. */
 size_t term_columns(void);
+/* Does this terminal wrap anew what stands on it when its window gets narrower? Others cut it. */
+bool term_reflows(void);
 
 #endif

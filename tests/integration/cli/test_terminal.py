@@ -96,6 +96,16 @@ class Terminal:
             time.sleep(0.05)
         raise AssertionError(f"{words} did not appear:\n{self.screen()}")
 
+    def resize(self, columns):
+        """And wait until the prompt, which is longer than a row of 80 columns, was laid out anew: tmux tells of it a little later."""
+        self.tmux("resize-window", "-x", str(columns), "-y", "24")
+        end = time.time() + 25
+        while time.time() < end:
+            rows = [r for r in self.tmux("capture-pane", "-p").split("\n") if r[:2] in ("> ", ". ")]
+            if len(rows) > 1 and columns - 12 < max(len(r) for r in rows) <= columns or (len(rows) == 1 and columns > 80):
+                return
+            time.sleep(0.05)
+
     def close(self):
         self.tmux("kill-server")
         if self.server:
@@ -377,6 +387,47 @@ def narrow_window_resize_and_no_colour(t):
     t.type("again")
     t.keys("Enter")
     t.wait("after the resize")
+
+
+@case
+def the_prompt_moves_with_the_window(t):
+    """Narrower and wide again: the prompt is drawn in its place, nothing of the old one stays above; messages break between words."""
+    t.serve({"text": "done"}, FIX, {"text": "done"})
+    t.open(f"{STEAD} --endpoint {t.url}", columns=90)
+    t.wait(">")
+    t.type("how many words are longer than a window of forty columns is wide, and why")
+    t.wait("and why")
+    for columns in (40, 64, 33, 90):
+        t.resize(columns)
+    text = t.tmux("capture-pane", "-p")  # what tmux pushed into its history while it wrapped is its own
+    assert text.count("how many words") == 1 and text.count("no endpoint yet") == 1, text
+    t.resize(30)
+    t.keys("C-u")
+    t.type("/nosuch")
+    t.keys("Enter")
+    t.wait("no such command; /help lists\nthem")
+
+
+@case
+def what_is_pasted_is_never_typed(t):
+    """More than a paste may hold: no line of it is sent; and a message that is too long is refused, not cut."""
+    t.serve({"text": "answered"}, repeat=True)
+    t.open(f"{STEAD} --endpoint {t.url}")
+    t.wait(">")
+    big = os.path.join(t.dir, "big")
+    with open(big, "w") as f:
+        f.write("a line that is pasted\n" * 60000)
+    t.tmux("load-buffer", big)
+    t.tmux("paste-buffer", "-p", "-d")
+    t.wait(". a line that is pasted", timeout=60)
+    t.keys("Enter")
+    t.wait("a message holds at most 64 KiB", timeout=60)
+    t.keys("C-c")
+    t.wait("no endpoint yet", gone=(". a line",))
+    t.type("a question")
+    t.keys("Enter")
+    t.wait("answered")
+    assert len(t.bodies()) == 1, t.bodies()
 
 
 @case

@@ -57,6 +57,34 @@ static void keys_feed__decodes_for_any_split(void **state)
         }
 }
 
+static size_t pastes, pasted_bytes, others;
+
+static void count_key(void *ctx, const struct key *k)
+{
+    (void)ctx;
+    pastes += k->code == KEY_PASTE;
+    others += k->code != KEY_PASTE;
+    pasted_bytes += k->text.n;
+}
+
+static void keys_feed__never_types_what_was_pasted(void **state)
+{
+    (void)state;
+    struct keys ks = KEYS_INIT;
+    pastes = pasted_bytes = others = 0;
+    keys_feed(&ks, span_of("\033[200~"), count_key, NULL);
+    for (size_t n = 0; n < KEYS_PASTE_BYTES + 100000; n += 9)
+        keys_feed(&ks, span_of("line\033[2\r\n"), count_key, NULL);
+    assert_int_equal(pastes + others, 0);
+    keys_feed(&ks, span_of("\033\033[201~x"), count_key, NULL);
+    assert_int_equal(pastes, 1);
+    assert_int_equal(others, 1);
+    assert_true(pasted_bytes > KEYS_PASTE_BYTES - 16 && pasted_bytes <= KEYS_PASTE_BYTES);
+    keys_feed(&ks, span_of("\033[200~again\033[201~"), count_key, NULL);
+    assert_int_equal(pastes, 2);
+    keys_finish(&ks);
+}
+
 static void keys_flush__makes_a_lone_escape_a_key(void **state)
 {
     struct keys ks = KEYS_INIT;
@@ -73,7 +101,7 @@ static void keys_flush__makes_a_lone_escape_a_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_feed__decodes_for_any_split),
+        cmocka_unit_test(keys_feed__decodes_for_any_split), cmocka_unit_test(keys_feed__never_types_what_was_pasted),
         cmocka_unit_test(keys_flush__makes_a_lone_escape_a_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
