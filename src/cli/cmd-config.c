@@ -1,11 +1,15 @@
 /*
  * config show, check, path: what is configured, where each value comes from, whether the files are sound.
  */
+#include <string.h>
+
 #include "base/clean.h"
+#include "base/mem.h"
 #include "cli/cli-internal.h"
 #include "cli/cmd.h"
 #include "config/config-keys.h"
 #include "config/config.h"
+#include "route/class.h"
 
 #define JSON_LIMIT_BYTES (4u << 20)
 
@@ -102,11 +106,55 @@ const struct command cmd_config_show = {
 
 /* --- check --- */
 
+struct class_check {
+    struct classes *all;
+    struct err *e;
+};
+
+static bool ends_with(const char *s, const char *end)
+{
+    return span_ends(span_of(s), end);
+}
+
+/* Keys whose value is the name of a task class; `other`: the word that is allowed beside. */
+static bool names_class(const char *key, const char **other)
+{
+    static const struct {
+        const char *from, *to, *other;
+    } keys[] = { { "policy.hosted_classes[", "]", "all" }, { "policy.chains[", "].class", "default" },
+                 { "policy.second_model[", "].class", "default" }, { "classes[", "].name", "" } };
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        if (strncmp(key, keys[i].from, strlen(keys[i].from)) == 0 && ends_with(key, keys[i].to)) {
+            *other = keys[i].other;
+            return true;
+        }
+    return false;
+}
+
+static int check_class(void *ctx, const struct config_value *v)
+{
+    const struct class_check *x = ctx;
+    const char *other = "";
+    if (!names_class(v->key, &other) || strcmp(v->text, other) == 0 || classes_find(x->all, v->text))
+        return 0;
+    AUTO(buf) struct buf names = BUF_INIT(230);
+    for (size_t i = 0; i < classes_count(x->all); i++)
+        buf_addf(&names, "%s%s", i ? ", " : "", classes_at(x->all, i)->name);
+    err_set(x->e, ERR_USAGE, "%s: %s: there is no task class '%.40s'", v->source, v->key, v->text);
+    err_hint(x->e, "the classes are %s%s%s", buf_str(&names), *other ? "; or " : "", other);
+    return -ERR_USAGE;
+}
+
 static int check_main(struct cli *cli)
 {
     struct err e = ERR_INIT;
     struct config *c = cli_config(cli, &e);
     if (!c)
+        return cli_fail(cli, EXIT_USAGE, &e);
+    AUTO(classes) struct classes *all = NULL;
+    if (classes_create(&all, &e) < 0) /* with files of the user's own */
+        return cli_fail(cli, cli_exit_of(&e), &e);
+    if (config_each(c, check_class, &(struct class_check){ all, &e }) < 0)
         return cli_fail(cli, EXIT_USAGE, &e);
     const struct config_file *files;
     size_t n = config_files(c, &files), read = 0;

@@ -54,6 +54,8 @@ static int convert_number(struct yaml_node *n, const struct config_key *k, const
         if (parse_f64(s, -1e9, 1e9, &f, &why) < 0)
             return yaml_fail(e, n, path, "expected an amount in US dollars such as 0.25, got '%s'", n->text);
         v = llround(f * 1e6);
+        if (v == 0 && f > 0) /* 0 would be no limit */
+            return yaml_fail(e, n, path, "expected an amount of at least a millionth of a dollar, got '%s'", n->text);
         break;
     case KEY_DURATION:
         if (parse_duration_ms(s, &v, &why) < 0) {
@@ -253,6 +255,10 @@ static int check_chains(const struct yaml_node *root, const struct yaml_node *po
                 yaml_fail(e, s, "policy.chains", "there is no endpoint '%s'", s->text);
                 err_hint(e, "name one under `endpoints`, or use local-small, local-large, local, hosted, person");
                 return -(int)e->kind;
+            } else if (strcmp(s->text, "person") == 0 && s->next) {
+                yaml_fail(e, s->next, "policy.chains", "'%s' stands after person, where a chain ends", s->next->text);
+                err_hint(e, "put person last");
+                return -(int)e->kind;
             }
     }
     return 0;
@@ -308,6 +314,11 @@ static int check_hours(const struct yaml_node *policy, struct err *e)
         for (int i = 0; i < 2; i++)
             if (ends[i] && !is_time(ends[i]->text))
                 return yaml_fail(e, ends[i], "policy.hours", "expected a time such as 08:30, got '%s'", ends[i]->text);
+        if (ends[0] && ends[1] && strcmp(ends[0]->text, ends[1]->text) == 0) {
+            yaml_fail(e, ends[1], "policy.hours", "from and to are both %s: that is no time at all", ends[0]->text);
+            err_hint(e, "for the whole day write from 00:00 to 24:00");
+            return -(int)e->kind;
+        }
         if (days && !is_days(days->text))
             return yaml_fail(e, days, "policy.hours", "expected days such as mon-fri or sat,sun, got '%s'", days->text);
     }

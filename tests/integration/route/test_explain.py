@@ -39,6 +39,13 @@ def main():
                            ("elsewhere/repo", "local_only_paths"), ("marked", ".stead-local"), ("marked/sub/deep", ".stead-local")):
             c = cloud(home, os.path.join(home, where))
             assert c["accepted"] is False and why in c["reason"], c
+        config = os.path.join(home, ".config/stead/config.yaml")
+        for wrong, right in (("hosted_classes: [fx]", "hosted_classes: [fix]"), ("chains: [{class: dflt, stops: [local]}]", "chains: [{class: default, stops: [local]}]")):
+            for policy, code in ((wrong, 2), (right, 0)):
+                with open(config, "w") as f:
+                    f.write(f"policy:\n  {policy}\n")
+                p = subprocess.run([STEAD, "config", "check"], env={"PATH": os.environ["PATH"], "HOME": home}, capture_output=True, text=True, timeout=60, cwd=home)
+                assert p.returncode == code and (not code or "config.yaml:2" in p.stderr and "no task class" in p.stderr and "debugging" in p.stderr), p.stderr
 
 
 main()
