@@ -94,8 +94,8 @@ static int find_candidates(struct explain *x, struct err *e)
     return 0;
 }
 
-/* Health as earlier runs left it in the journal; no journal, no memory. */
-static void read_health(struct explain *x, const struct config *cfg)
+/* Health and spending as earlier runs left them in the journal; no journal, no memory. */
+static void read_past(struct explain *x, const struct config *cfg, struct route_spent *spent)
 {
     AUTO(journal) struct journal *j = NULL;
     struct err e = ERR_INIT;
@@ -108,6 +108,8 @@ static void read_health(struct explain *x, const struct config *cfg)
         if (journal_state_get(j, buf_str(&key), &text, &e) == 1 && breaker_read(buf_span(&text), &x->breakers[i], &e) == 0)
             x->candidates[i].breaker = &x->breakers[i];
     }
+    if (task_spent_of(j, x->values, "", task_user(x->arena), spent, &e) < 0)
+        *spent = (struct route_spent){ 0 };
 }
 
 /* --- output --- */
@@ -251,12 +253,12 @@ static int explain(struct explain *x, struct span text, struct err *e)
         return cli_fail(cli, cli_exit_of(e), e);
     if (find_candidates(x, e) < 0)
         return cli_fail(cli, cli_exit_of(e), e);
-    read_health(x, cfg);
     const char *wanted = cli_string(cli, "endpoint");
     struct route_input in = { .class = &c, .candidates = x->candidates, .ncandidates = x->n, .values = x->values,
                               .now = now_of(clock_unix_ms()), .wanted = wanted ? wanted : x->values->endpoint,
                               .local_only = cli_flag(cli, "local-only"), .need_tokens = x->need_tokens };
     stay_local(x->values, &in);
+    read_past(x, cfg, &in.spent);
     if (route_decide(&in, x->arena, &r, e) < 0)
         return cli_fail(cli, cli_exit_of(e), e);
     if (cli->json)

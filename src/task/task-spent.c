@@ -19,19 +19,27 @@ struct used {
 };
 
 struct adding {
-    struct task *t;
+    const struct config_values *values;
+    const char *session, *person;
+    int64_t midnight; /* local: a day's and a person's budgets begin anew */
     struct route_spent *out;
     char (*others)[ID_SIZE]; /* sessions of other people today; where nobody is named they are all mine */
     size_t nothers, cap;
 };
 
-const char *task_person(struct task *t)
+const char *task_user(struct arena *a)
 {
     char room[4096];
     struct passwd p, *found = NULL;
-    if (!t->person_name && getpwuid_r(geteuid(), &p, room, sizeof room, &found) == 0 && found)
-        t->person_name = arena_strdup(&t->arena, found->pw_name);
-    return t->person_name ? t->person_name : "unknown";
+    const char *name = getpwuid_r(geteuid(), &p, room, sizeof room, &found) == 0 && found ? arena_strdup(a, found->pw_name) : NULL;
+    return name ? name : "unknown";
+}
+
+const char *task_person(struct task *t)
+{
+    if (!t->person_name)
+        t->person_name = task_user(&t->arena);
+    return t->person_name;
 }
 
 static bool is_others(const struct adding *x, const char *session)
@@ -49,18 +57,18 @@ static void note_person(struct adding *x, const struct journal_event *ev)
     struct member m;
     struct span name;
     while (members_next(&it, &m))
-        if (span_eqs(m.name, "person") && member_span(&m, &name) && !span_eqs(name, task_person(x->t)) && !is_others(x, ev->session) &&
+        if (span_eqs(m.name, "person") && member_span(&m, &name) && !span_eqs(name, x->person) && !is_others(x, ev->session) &&
             array_grow((void **)&x->others, &x->cap, x->nothers, 1, sizeof *x->others))
             (void)snprintf(x->others[x->nothers++], ID_SIZE, "%s", ev->session);
 }
 
-static const struct config_endpoint *hosted_of(const struct task *t, struct span name)
+static const struct config_endpoint *hosted_of(const struct config_values *v, struct span name)
 {
-    for (size_t i = 0; i < t->values->nendpoints; i++) {
+    for (size_t i = 0; i < v->nendpoints; i++) {
         struct route_candidate c;
-        candidate_of_config(&t->values->endpoints[i], &c);
-        if (!c.local && span_eqs(name, t->values->endpoints[i].name))
-            return &t->values->endpoints[i];
+        candidate_of_config(&v->endpoints[i], &c);
+        if (!c.local && span_eqs(name, v->endpoints[i].name))
+            return &v->endpoints[i];
     }
     return NULL;
 }
@@ -93,7 +101,7 @@ static void add(struct config_budget *b, const struct used *u, int64_t micro_usd
 static int on_fact(void *ctx, const struct journal_event *ev)
 {
     struct adding *x = ctx;
-    bool own = strcmp(ev->session, x->t->session) == 0;
+    bool own = strcmp(ev->session, x->session) == 0, today = ev->time_ms >= x->midnight;
     if (own && strcmp(ev->type, "task") == 0)
         x->out->task = (struct config_budget){ 0 }; /* the next task of a conversation begins anew */
     if (strcmp(ev->type, "task") == 0)
@@ -101,14 +109,15 @@ static int on_fact(void *ctx, const struct journal_event *ev)
     if (strcmp(ev->type, "step") != 0 && strcmp(ev->type, "second") != 0)
         return 0;
     struct used u = used_by(ev->members);
-    const struct config_endpoint *hosted = hosted_of(x->t, u.endpoint);
+    const struct config_endpoint *hosted = hosted_of(x->values, u.endpoint);
     struct route_candidate c;
     int64_t cost = 0;
     if (hosted) {
         candidate_of_config(hosted, &c);
         cost = route_cost(&c, u.prompt, u.completion);
-        add(&x->out->day, &u, cost);
-        if (!is_others(x, ev->session))
+        if (today)
+            add(&x->out->day, &u, cost);
+        if (today && !is_others(x, ev->session))
             add(&x->out->user, &u, cost);
     }
     if (own)
@@ -116,7 +125,9 @@ static int on_fact(void *ctx, const struct journal_event *ev)
     return 0;
 }
 
-int task_spent(struct task *t, struct route_spent *out, struct err *e)
+#define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
+
+int task_spent_of(struct journal *j, const struct config_values *v, const char *session, const char *person, struct route_spent *out, struct err *e)
 {
     time_t now = (time_t)(clock_unix_ms() / 1000);
     struct tm tm = { 0 };
@@ -125,9 +136,13 @@ int task_spent(struct task *t, struct route_spent *out, struct err *e)
         return 0;
     tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
     tm.tm_isdst = -1;
-    int64_t midnight = (int64_t)mktime(&tm) * 1000;
-    struct adding x = { .t = t, .out = out };
-    int r = journal_facts(t->spec.journal, midnight, 0, 0, on_fact, &x, e);
+    struct adding x = { .values = v, .session = session, .person = person, .midnight = (int64_t)mktime(&tm) * 1000, .out = out };
+    int r = journal_facts(j, x.midnight - DAY_MS, 0, 0, on_fact, &x, e); /* a task may have begun before midnight */
     free(x.others);
     return r < 0 ? r : 0;
+}
+
+int task_spent(struct task *t, struct route_spent *out, struct err *e)
+{
+    return task_spent_of(t->spec.journal, t->values, t->session, task_person(t), out, e);
 }

@@ -151,6 +151,14 @@ int task_check(const struct task_spec *spec, struct change *c, struct arena *a, 
 struct config_policy;
 int64_t task_need_tokens(const char *workspace, struct span text);
 
+/* What was spent today, by this session's task, by all, and by this person (task_user): as budgets are kept. */
+struct journal;
+struct route_spent;
+struct config_values;
+const char *task_user(struct arena *a);
+int task_spent_of(struct journal *j, const struct config_values *v, const char *session, const char *person, struct route_spent *out,
+                  struct err *e) WARN_UNUSED;
+
 /* Why nothing of this directory may leave this machine (a mark in it or above, policy.local_only_paths), or NULL. */
 const char *task_stays_local(const struct config_policy *p, const char *workspace);
 /* Is this path of it kept by a mark or an entry below it? `real`: where it leads, relative where that is inside; "" where unknown. */

@@ -145,6 +145,8 @@ def budget_of_the_day_keeps_hosted_out(w):
     t.equal(t.result(events)["endpoint"], "second", p.stderr)
     route = next(e for e in events if e["type"] == "route")
     assert any(r["endpoint"] == "first" and "policy.budgets.day.usd" in r["reason"] for r in route["rejected"]), route
+    told = t.json.loads(w.stead("route", "explain", "--json", "fix the failing test in test.c").stdout)["candidates"]
+    assert any(c["endpoint"] == "first" and "policy.budgets.day.usd" in c["reason"] for c in told), told
 
 
 @drill(120)
