@@ -65,6 +65,8 @@ static void add_char(struct word *w, uint32_t c)
     w->chars++;
     if (w->chars <= WORD_STEM)
         w->stem = w->n;
+    if (w->chars <= WORD_ROOT)
+        w->root = w->n;
     w->text[w->n] = '\0';
 }
 

@@ -20,10 +20,11 @@
 
 #define WORD_BYTES 64 /* a longer word is cut: what follows tells nothing more */
 #define WORD_STEM 4   /* characters that inflected forms of a word share */
+#define WORD_ROOT 6   /* the same of long words */
 
 struct word {
     char text[WORD_BYTES];
-    size_t n, chars, stem; /* bytes; characters; bytes of the first WORD_STEM characters */
+    size_t n, chars, stem, root; /* bytes; characters; bytes of the first WORD_STEM and WORD_ROOT characters */
     bool number;
     bool translated;
 };

@@ -10,11 +10,19 @@
 #include "route/lexicon.h"
 
 #define TABLE "classes/learned.tsv"
+#define CONCEPTS "classes/concepts.tsv"
 
 /* --- the table --- */
 
+/* A name and the sort of thing it is one of: "slack", "service". Both in the data. */
+struct concept {
+    struct span name, sort;
+};
+
 struct words {
     struct lexicon *lexicon;
+    struct concept *concepts; /* sorted by name */
+    size_t nconcepts, concepts_cap;
     const char *const *names;
     size_t nnames;
     struct span *lines; /* of the file, sorted by feature; weights are read when they are asked for */
@@ -26,6 +34,7 @@ void words_destroy(struct words *w)
 {
     if (!w)
         return;
+    free(w->concepts);
     free(w->lines);
     free(w->weights);
     lexicon_destroy(w->lexicon);
@@ -51,6 +60,56 @@ static int by_feature(const void *a, const void *b)
     return compare(*x, y->p, n);
 }
 
+static int compare_names(struct span a, struct span b)
+{
+    int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+    return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+static int by_concept(const void *a, const void *b)
+{
+    return compare_names(((const struct concept *)a)->name, ((const struct concept *)b)->name);
+}
+
+static int read_concepts(struct words *w, struct err *e)
+{
+    struct span rest = data_find(CONCEPTS), line, name;
+    if (!rest.p)
+        return err_set(e, ERR_INTERNAL, "%s is missing from the program's data", CONCEPTS);
+    while (span_line(&rest, &line)) {
+        ptrdiff_t tab = span_findc(line, '\t');
+        struct span names = tab < 0 || line.p[0] == '#' ? (struct span){ NULL, 0 } : span_sub(line, (size_t)tab + 1, line.n);
+        while (names.p && span_split(&names, ' ', &name)) {
+            if (!array_grow((void **)&w->concepts, &w->concepts_cap, w->nconcepts, 1, sizeof *w->concepts))
+                return err_set(e, ERR_NOMEM, "reading %s: out of memory", CONCEPTS);
+            w->concepts[w->nconcepts++] = (struct concept){ name, span_sub(line, 0, (size_t)tab) };
+        }
+    }
+    if (w->nconcepts)
+        qsort(w->concepts, w->nconcepts, sizeof *w->concepts, by_concept);
+    return 0;
+}
+
+/* "@service" for a name of one; false where the word is no such name. */
+static bool concept_of(const struct words *w, const struct word *word, struct word *out)
+{
+    size_t lo = 0, hi = w->nconcepts;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int c = compare_names(w->concepts[mid].name, (struct span){ word->text, word->n });
+        if (c == 0) {
+            *out = (struct word){ .n = 0 };
+            out->n = (size_t)snprintf(out->text, sizeof out->text, "@%.*s", (int)w->concepts[mid].sort.n, w->concepts[mid].sort.p);
+            return true;
+        }
+        if (c < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
 int words_create(const char *const *names, size_t n, struct words **out, struct err *e)
 {
     AUTO(words) struct words *w = calloc(1, sizeof *w);
@@ -61,7 +120,7 @@ int words_create(const char *const *names, size_t n, struct words **out, struct 
         return err_set(e, ERR_INTERNAL, "%s is missing from the program's data", TABLE);
     w->names = names;
     w->nnames = n;
-    if (lexicon_create(&w->lexicon, e) < 0)
+    if (lexicon_create(&w->lexicon, e) < 0 || read_concepts(w, e) < 0)
         return -(int)e->kind;
     bool sorted = true;
     while (span_line(&rest, &line)) {
@@ -131,11 +190,26 @@ static void add(struct list *l, const char *kind, const char *a, size_t na, cons
         memcpy(l->items[l->len++], text, sizeof text);
 }
 
+/* A name counts as itself, and as one of its sort, alone and with its neighbours. */
+static void add_concept(const struct words *all, struct list *l, const struct word *before, const struct word *w, const struct word *next)
+{
+    struct word sort, other;
+    if (!concept_of(all, w, &sort))
+        return;
+    add(l, "w", sort.text, sort.n, "");
+    if (before->n)
+        add(l, "b", before->text, before->n, sort.text);
+    if (next->n)
+        add(l, "b", sort.text, sort.n, concept_of(all, next, &other) ? other.text : next->text);
+}
+
 static void add_word(struct list *l, const struct word *w, const struct word *next)
 {
     add(l, "w", w->text, w->n, "");
     if (w->chars > WORD_STEM)
         add(l, "p", w->text, w->stem, "");
+    if (w->chars > WORD_ROOT)
+        add(l, "q", w->text, w->root, "");
     if (next->n)
         add(l, "b", w->text, w->n, next->text);
 }
@@ -151,8 +225,10 @@ void words_features(const struct words *w, struct span text, feature_fn fn, void
     for (size_t i = 0; i < n; i++)
         words[i] = words[i].number ? number : words[i];
     for (size_t i = 0; i < n; i++)
-        if (i < WORDS_FIRST || i + WORDS_LAST >= n)
+        if (i < WORDS_FIRST || i + WORDS_LAST >= n) {
             add_word(&l, &words[i], i + 1 < n ? &words[i + 1] : &none);
+            add_concept(w, &l, i ? &words[i - 1] : &none, &words[i], i + 1 < n ? &words[i + 1] : &none);
+        }
     if (n) {
         add(&l, "f", words[0].text, words[0].n, "");
         add(&l, "g", words[0].text, words[0].stem, "");

@@ -8,8 +8,10 @@
  *
  * The rules of data/classes know how a thing is asked for; this knows what it is called. A feature is a word, its
  * first letters, two words in a row, or how the text begins; numbers count as one word, characters of scripts without
- * blanks as words; words of other languages count as their English ones (lexicon.h). Weights are log odds, learned by tools/classes/learn.c from the texts of tests/unit/route/tasks.tsv
- * together with the rules' signs, so that a sign which many kinds of tasks share counts little.
+ * blanks as words; words of other languages count as their English ones (lexicon.h), and names of services, technologies and
+ * tools also as one of their sort: "w:@service" (data/classes/concepts.tsv). Weights are log odds, learned by
+ * tools/classes/learn.c from the texts of tests/unit/route/tasks.tsv together with the rules' signs, so that a sign which
+ * many kinds of tasks share counts little.
  *
  * One thread.
  */

@@ -139,6 +139,27 @@ static void words_of_other_languages__count_as_english_ones(void **state)
 }
 
 /* The lexicon is for other languages: what it makes of an English text must be the text. */
+static void note_feature(void *ctx, const char *feature)
+{
+    buf_addf(ctx, "%s\n", feature);
+}
+
+static void words__count_names_as_one_of_their_sort(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    AUTO(words) struct words *w = NULL;
+    AUTO(buf) struct buf b = BUF_INIT(10000);
+    assert_int_equal(words_create(NULL, 0, &w, &e), 0);
+    words_features(w, SPAN("Post results to Slack, Java to Kotlin"), note_feature, &b);
+    static const char *const wanted[] = { "\nw:slack\n", "\nw:@service\n", "\nb:to @service\n", "\nb:@service @technology\n",
+                                          "\nb:to @technology\n", "\nq:result\n" };
+    for (size_t i = 0; i < COUNT_OF(wanted); i++)
+        if (!strstr(buf_str(&b), wanted[i]))
+            fail_msg("no %s in %s", wanted[i], buf_str(&b));
+    assert_null(strstr(buf_str(&b), "@tester"));
+}
+
 static void lexicon__leaves_english_alone(void **state)
 {
     (void)state;
@@ -303,6 +324,7 @@ int main(void)
         cmocka_unit_test(decide__knows_the_tasks_that_it_learned_from),
         cmocka_unit_test(decide__finds_the_class_of_tasks_it_has_never_seen),
         cmocka_unit_test(words_of_other_languages__count_as_english_ones),
+        cmocka_unit_test(words__count_names_as_one_of_their_sort),
         cmocka_unit_test(lexicon__leaves_english_alone),
         cmocka_unit_test(learned__speaks_of_rules_and_words),
         cmocka_unit_test(decide__weighs_what_a_failure_would_cost),
