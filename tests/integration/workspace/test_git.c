@@ -7,6 +7,13 @@
 #include "workspace/apply.h"
 #include "workspace/ignore.h"
 
+/* libgit2 1.5 loses the match data of an extension that it does not know (git_regexp_match, config.c), and the frames above PCRE2's are not seen. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libpcre2";
+}
+
 static void need_git(void)
 {
     if (host_sh("/", "command -v git", NULL) != 0) {
