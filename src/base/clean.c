@@ -27,7 +27,9 @@ static void add_char(struct cleaner *c, struct buf *out, uint32_t ch, unsigned f
             return; /* \r\n was written as \n already */
     }
     char enc[4];
-    if (ch == '\n' || ch == '\t' || ch == '\r') {
+    if (ch == '\r' && (flags & CLEAN_SHOW)) {
+        buf_adds(out, "^M");
+    } else if (ch == '\n' || ch == '\t' || ch == '\r') {
         if (flags & CLEAN_QUOTE) {
             buf_adds(out, ch == '\n' ? "\\n" : ch == '\t' ? "\\t" : "\\r");
             return;
@@ -58,7 +60,9 @@ static void step(struct cleaner *c, struct buf *out, uint32_t ch, unsigned flags
 {
     switch ((enum state)c->state) {
     case TEXT:
-        if (ch == 0x1b)
+        if (flags & CLEAN_SHOW)
+            add_char(c, out, ch, flags);
+        else if (ch == 0x1b)
             c->state = ESC;
         else if (ch == 0x9b)
             c->state = CSI;

@@ -17,6 +17,7 @@ enum clean_flags {
     CLEAN_TEXT = 1 << 0,  /* keep \n and \t (\r\n becomes \n; a bare \r becomes \n) */
     CLEAN_QUOTE = 1 << 1, /* for file names: nothing is dropped; ' and \ escaped, control and invalid UTF-8 shown as \n \t \xNN.
                              Not for the streaming form */
+    CLEAN_SHOW = 1 << 2,  /* for the content of files: nothing is dropped; control characters are shown, ^[ and ^M too */
 };
 
 /* Append the cleaned form of `s`. A sequence cut off by the end of `s` is dropped. */

@@ -287,7 +287,7 @@ static void print_diff(struct cli *cli, struct span text)
     while (span_line(&text, &line)) {
         const char *style = line_style(cli, line);
         cli_outf(cli, "%s", style);
-        cli_out_clean(cli, line, CLEAN_TEXT);
+        cli_out_clean(cli, line, CLEAN_TEXT | CLEAN_SHOW); /* what a person approves must be what there is */
         cli_outf(cli, "%s\n", *style ? cli_style(cli, "reset") : "");
     }
 }

@@ -244,7 +244,7 @@ void show_diff_text(struct span diff, struct buf *out)
     struct span line;
     while (span_line(&diff, &line)) {
         buf_adds(out, style(line_style(line)));
-        clean_add(out, line, CLEAN_TEXT);
+        clean_add(out, line, CLEAN_TEXT | CLEAN_SHOW);
         buf_addf(out, "%s\n", style(STYLE_RESET));
     }
 }

@@ -104,27 +104,16 @@ static void page_row(struct page *p, struct span text)
 /* What the file's line holds, nothing left out: escape sequences, carriage returns and invisible characters are seen. */
 static void plain_line(const struct hunk_line *l, struct buf *out)
 {
-    struct span s = l->text;
-    AUTO(buf) struct buf seen = BUF_INIT(s.n * 8 + 64);
+    struct span s = l->text, part;
     if (s.n && s.p[s.n - 1] == '\n')
         s.n--;
     if (l->origin == ' ' && s.n && s.p[s.n - 1] == '\r')
         s.n--; /* the file's line ends; where a change makes them they are shown */
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i], next = i + 1 < s.n ? (unsigned char)s.p[i + 1] : 0;
-        if (c == '\t') {
-            buf_adds(&seen, "    ");
-        } else if (c < 0x20) {
-            buf_addc(&seen, '^');
-            buf_addc(&seen, (char)(c ^ 0x40));
-        } else if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
-            buf_addf(&seen, "<U+%04X>", next); /* a control character as well: it may begin a sequence */
-            i++;
-        } else {
-            buf_addc(&seen, (char)c);
-        }
+    for (bool first = true; span_split(&s, '\t', &part); first = false) {
+        if (!first)
+            buf_adds(out, "    ");
+        clean_add(out, part, CLEAN_SHOW);
     }
-    clean_add(out, buf_span(&seen), CLEAN_TEXT);
 }
 
 #define GUTTER 14u       /* two line numbers, the mark */

@@ -30,6 +30,8 @@ static const struct {
     { "tag character", "\xf3\xa0\x81\x81", 4, CLEAN_LINE, "<U+E0041>" },
     { "file name", "a\n'\\\x1b[31m\x01", 10, CLEAN_QUOTE, "a\\n\\'\\\\\\x1b[31m\\x01" },
     { "a name is whole", "\x1b]0;x\x07" "README\xff\xfe\xe6", 15, CLEAN_QUOTE, "\\x1b]0;x\\x07README\\xff\\xfe\\xe6" },
+    { "content is shown", "a\x1b]0;evil\x07" "b\x1b[8mc", 16, CLEAN_TEXT | CLEAN_SHOW, "a^[]0;evil^Gb^[[8mc" },
+    { "C1 and returns of content", "a\xc2\x9b" "8m\rb\n", 8, CLEAN_TEXT | CLEAN_SHOW, "a<U+009B>8m^Mb\n" },
     { "C1 in a name", "a\xc2\x9b" "31mb\r\n", 9, CLEAN_QUOTE, "a<U+009B>31mb\\r\\n" },
 };
 
@@ -75,7 +77,7 @@ static void clean__never_lets_an_escape_through(void **state)
             in[i] = alphabet[(x >> 16) % (sizeof alphabet - 1)];
         }
         struct buf b = BUF_INIT(1000);
-        clean_add(&b, (struct span){ in, sizeof in }, CLEAN_TEXT);
+        clean_add(&b, (struct span){ in, sizeof in }, round % 2 ? CLEAN_TEXT : CLEAN_TEXT | CLEAN_SHOW);
         for (size_t i = 0; i < b.n; i++) {
             unsigned char c = (unsigned char)b.p[i];
             if (c == 0x1b || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ||
