@@ -472,7 +472,19 @@ static int make_plan(struct planner *pl, const struct change *c)
     return close_plan(pl);
 }
 
-int apply_change(const struct apply_options *opt, struct arena *a, struct apply_result *r, struct err *e)
+/* Nothing was written: what was planned for the others is not told as if it had happened. */
+static int only_refused(struct apply_result *r, int rc)
+{
+    size_t n = 0;
+    for (size_t i = 0; rc < 0 && i < r->nfiles; i++)
+        if (r->files[i].outcome == APPLY_CONFLICT || r->files[i].outcome == APPLY_GUARDED)
+            r->files[n++] = r->files[i];
+    if (rc < 0)
+        r->nfiles = n;
+    return rc;
+}
+
+static int change_in(const struct apply_options *opt, struct arena *a, struct apply_result *r, struct err *e)
 {
     const struct change *c = opt->change;
     AUTO(plan) struct plan p = PLAN_INIT;
@@ -507,9 +519,14 @@ int apply_change(const struct apply_options *opt, struct arena *a, struct apply_
     return commit_and_run(&p, opt->state_dir, r, e);
 }
 
+int apply_change(const struct apply_options *opt, struct arena *a, struct apply_result *r, struct err *e)
+{
+    return only_refused(r, change_in(opt, a, r, e));
+}
+
 /* --- taking back --- */
 
-int apply_revert(const char *state_dir, const char *id, struct arena *a, struct apply_result *r, struct err *e)
+static int take_back(const char *state_dir, const char *id, struct arena *a, struct apply_result *r, struct err *e)
 {
     char status[16], apply_id[ID_SIZE]; /* a copy: callers pass r->id */
     (void)snprintf(apply_id, sizeof apply_id, "%s", id);
@@ -573,6 +590,11 @@ int apply_revert(const char *state_dir, const char *id, struct arena *a, struct 
         return 0; /* close_done has said so */
     mark_change(state_dir, done.change, CHANGE_REVERTED, "");
     return plan_set_status(state_dir, done.id, "reverted", e);
+}
+
+int apply_revert(const char *state_dir, const char *id, struct arena *a, struct apply_result *r, struct err *e)
+{
+    return only_refused(r, take_back(state_dir, id, a, r, e));
 }
 
 /* --- after a kill, and at every start --- */

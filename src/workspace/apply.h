@@ -65,7 +65,7 @@ struct apply_file {
 struct apply_result {
     char id[ID_SIZE];     /* "p..."; "" when nothing was written */
     char commit[65];      /* APPLY_BRANCH */
-    struct apply_file *files;
+    struct apply_file *files; /* where it failed: only those that conflict or are guarded */
     size_t nfiles, nconflicts, nguarded;
 };
 

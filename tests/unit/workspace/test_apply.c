@@ -243,6 +243,8 @@ static void edits_of_the_user__are_merged_or_conflict_and_then_nothing_is_writte
     struct buf before = BUF_INIT(1 << 20);
     tree(w.ws, "", &before);
     assert_int_equal(apply(&w, c, &a, &r), -ERR_CONFLICT);
+    for (size_t i = 0; i < r.nfiles; i++) /* nothing that was planned is told as done */
+        assert_true(r.files[i].outcome == APPLY_CONFLICT);
     assert_int_equal(r.nconflicts, 3);
     assert_contains(w.e.text, "nothing was written: 3 conflicts");
     for (size_t i = 0; i < r.nfiles; i++)
