@@ -62,6 +62,9 @@ int plan_run(struct plan *p, bool backward, size_t *at, struct err *e) WARN_UNUS
 /* Run; when that cannot be done, the other way. 1 done as asked, 0 the other way (e: why), negative: neither. */
 int plan_complete(struct plan *p, bool backward, struct err *e) WARN_UNUSED;
 
+/* Whether a directory of the workspace holds no file at any depth: a file may take its place. */
+bool dir_is_hollow(int ws_fd, const char *path);
+
 /* Same content and type; modes are not compared. */
 bool side_same(const struct change_side *a, const struct change_side *b);
 

@@ -12,6 +12,7 @@
  * A deletion renames the path to T, looks at T, and removes it. Where the file system has no exchange, the path is
  * looked at once more and replaced by rename.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -225,10 +226,39 @@ static void prune(const struct plan *p, const char *path)
     }
 }
 
-/* A directory where a file is to be: only an empty one gives way. */
+#define HOLLOW_DEPTH_MAX 200
+
+/* Whether directory `fd` (closed here) holds nothing but directories; with `remove`, those go. */
+static bool hollow(int fd, int depth, bool remove)
+{
+    DIR *d = fd < 0 || depth > HOLLOW_DEPTH_MAX ? NULL : fdopendir(fd);
+    struct dirent *de;
+    bool empty = d;
+    if (!d)
+        fd_close(&fd);
+    while (empty && (de = readdir(d))) { /* NOLINT(concurrency-mt-unsafe): own stream */
+        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+            continue;
+        int sub = openat(dirfd(d), de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        empty = sub >= 0 && hollow(sub, depth + 1, remove) && (!remove || unlinkat(dirfd(d), de->d_name, AT_REMOVEDIR) == 0);
+    }
+    if (d)
+        (void)closedir(d);
+    return empty;
+}
+
+bool dir_is_hollow(int ws_fd, const char *path)
+{
+    return hollow(path_open_beneath(ws_fd, path, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS), 0, false);
+}
+
+/* A directory where a file is to be: only one without files gives way. Looked at as a whole before anything of it goes. */
 static int make_way(const struct place *pl, const char *path, struct err *e)
 {
-    if (unlinkat(pl->dir, pl->name, AT_REMOVEDIR) == 0)
+    static const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    if (unlinkat(pl->dir, pl->name, AT_REMOVEDIR) == 0 ||
+        (hollow(openat(pl->dir, pl->name, flags), 0, false) && hollow(openat(pl->dir, pl->name, flags), 0, true) &&
+         unlinkat(pl->dir, pl->name, AT_REMOVEDIR) == 0))
         return 0;
     return conflict(e, path, "is a directory with other files in it");
 }

@@ -119,6 +119,23 @@ static int add_op(struct planner *pl, const struct wish *w, const struct change_
     return op->path ? 0 : nomem(pl);
 }
 
+/* Whether the path, or with `below` something in it, is removed: by a deletion that is planned, or as the old name of a rename. */
+static bool leaves(const struct planner *pl, const char *path, bool below)
+{
+    size_t n = strlen(path);
+    for (size_t i = 0; i < pl->ndels; i++) {
+        const char *gone = pl->dels[i].path;
+        if (below ? strncmp(gone, path, n) == 0 && gone[n] == '/' : strcmp(gone, path) == 0)
+            return true;
+    }
+    for (size_t i = 0; pl->c && i < pl->c->nfiles; i++) {
+        const char *gone = pl->c->files[i].old_path;
+        if (pl->c->files[i].kind == CHANGE_RENAMED && (below ? strncmp(gone, path, n) == 0 && gone[n] == '/' : strcmp(gone, path) == 0))
+            return true;
+    }
+    return false;
+}
+
 /* A directory above the path that is not one, unless this plan removes it: "" none. */
 static const char *bad_parent(struct planner *pl, const char *path)
 {
@@ -127,26 +144,14 @@ static const char *bad_parent(struct planner *pl, const char *path)
         struct stat st;
         *slash = '\0';
         AUTO(fd) int fd = path_open_beneath(pl->p->ws_fd, up, O_PATH | O_NOFOLLOW, 0, PATH_NO_SYMLINKS);
-        bool removed = false;
-        for (size_t i = 0; i < pl->ndels && !removed; i++)
-            removed = strcmp(pl->dels[i].path, up) == 0;
-        if (fd < 0 || removed)
+        if (fd < 0)
             return "";
         if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
-            return arena_printf(pl->a, "its directory '%s' is %s in the workspace", up,
+            return leaves(pl, up, false) ? "" : arena_printf(pl->a, "its directory '%s' is %s in the workspace", up,
                                 S_ISLNK(st.st_mode) ? "a symbolic link" : "a file");
         *slash = '/';
     }
     return "";
-}
-
-static bool deletes_below(const struct planner *pl, const char *path)
-{
-    size_t n = strlen(path);
-    for (size_t i = 0; i < pl->ndels; i++)
-        if (strncmp(pl->dels[i].path, path, n) == 0 && pl->dels[i].path[n] == '/')
-            return true;
-    return false;
 }
 
 /* Both sides changed it: their merge becomes the new content. 1 merged, 0 refused (outcome recorded). */
@@ -204,7 +209,7 @@ static int plan_put(struct planner *pl, const struct wish *w, const struct chang
     const char *bad = bad_parent(pl, w->path);
     if (!bad || *bad)
         return refuse(pl, w->path, bad ? bad : "its directory cannot be looked at");
-    if (what == SIDE_OTHER || (what == SIDE_DIR && !deletes_below(pl, w->path)))
+    if (what == SIDE_OTHER || (what == SIDE_DIR && !leaves(pl, w->path, true) && !dir_is_hollow(pl->p->ws_fd, w->path)))
         return refuse(pl, w->path, what == SIDE_DIR ? "it is a directory in the workspace"
                                                     : "it is a pipe, socket or device in the workspace");
     if (!cur->exists && w->base->exists && !w->elsewhere)

@@ -431,7 +431,8 @@ static int take_deleted(struct reader *r, const char *path)
     return 0;
 }
 
-static int take_node(struct reader *r, const struct upper_node *node, const char *path, int depth)
+/* `hidden`: a directory above is opaque, so that nothing of the workspace shows through here either. */
+static int take_node(struct reader *r, const struct upper_node *node, const char *path, int depth, bool hidden)
 {
     enum side_what what = SIDE_NOTHING;
     struct change_side base;
@@ -457,7 +458,7 @@ static int take_node(struct reader *r, const struct upper_node *node, const char
     }
     for (size_t i = 0; i < node->nchildren && rc == 0; i++) {
         AUTO(ptr) char *sub = *path ? path_join(path, node->children[i]->name) : strdup(node->children[i]->name);
-        rc = sub ? take_node(r, node->children[i], sub, depth + 1) : nomem(r);
+        rc = sub ? take_node(r, node->children[i], sub, depth + 1, hidden || node->opaque) : nomem(r);
     }
     if (rc < 0 || r->scan_only || !*path)
         return rc;
@@ -466,7 +467,7 @@ static int take_node(struct reader *r, const struct upper_node *node, const char
         return side_error(r, path);
     if (what == SIDE_FILE || what == SIDE_LINK)
         return take_deleted(r, path);
-    return what == SIDE_DIR && node->opaque ? take_deleted_dir(r, path, node, 0) : 0;
+    return what == SIDE_DIR && (hidden || node->opaque) ? take_deleted_dir(r, path, node, 0) : 0;
 }
 
 /* --- LAYER_COPY: two trees compared; what has the same size and time is taken for the same --- */
@@ -575,7 +576,7 @@ static int scan(struct reader *r, struct layer *l)
         rc = upper_read(&s, r->e);
     }
     if (rc == 0)
-        rc = take_node(r, &s.root, "", 0);
+        rc = take_node(r, &s.root, "", 0, false);
     if (rc == 0 && s.root.opaque)
         rc = take_deleted_dir(r, "", &s.root, 0);
     upper_finish(&s);
@@ -622,7 +623,7 @@ int change_paths(const char *workspace, int upper, struct arena *a, size_t max, 
     r.uppers = &upper;
     int rc = upper_read(&s, e);
     if (rc == 0)
-        rc = take_node(&r, &s.root, "", 0);
+        rc = take_node(&r, &s.root, "", 0, false);
     upper_finish(&s);
     if (rc < 0)
         return rc;

@@ -165,6 +165,53 @@ static void access_lists_and_attributes__stay_with_the_file(void **state)
     world_finish(&w);
 }
 
+static void names_that_change_places__arrive(void **state)
+{
+    (void)state;
+    struct world w;
+    struct apply_result r;
+    AUTO(arena) struct arena a = ARENA_INIT(64 << 20);
+    world_init(&w);
+    put(w.ws, "config", "a file whose name becomes a directory, with itself in it\n");
+    put(w.ws, "dir/only", "the only file of a directory takes its name\n");
+    put_link(w.ws, "link", "config");
+    put_dir(w.ws, "hollow/a/b");
+    put_dir(w.ws, "hollow/c");
+    put(w.ws, "partly/gone", "x\n");
+    put_dir(w.ws, "partly/empty/deep");
+    world_layer(&w);
+    put(w.upper, "config/default", "a file whose name becomes a directory, with itself in it\n");
+    put(w.upper, "config/more", "1\n");
+    put(w.upper, "dir", "the only file of a directory takes its name\n");
+    put(w.upper, "link/inside", "2\n");
+    put(w.upper, "hollow", "3\n");
+    put(w.upper, "partly", "4\n");
+    AUTO(change) struct change *c = world_change(&w);
+    assert_ok(apply(&w, c, &a, &r), &w.e);
+    assert_tree(w.ws, "config/\nconfig/default\nconfig/more\ndir\nhollow\nlink/\nlink/inside\npartly\n");
+    assert_file(w.ws, "hollow", "3\n");
+    assert_ok(apply_revert(w.state, r.id, &a, &r, &w.e), &w.e);
+    assert_tree(w.ws, "config\ndir/\ndir/only\nlink\npartly/\npartly/gone\n"); /* directories without files are no part of a change */
+    world_finish(&w);
+}
+
+static void a_directory_with_the_users_files__gives_no_way(void **state)
+{
+    (void)state;
+    struct world w;
+    struct apply_result r;
+    AUTO(arena) struct arena a = ARENA_INIT(64 << 20);
+    world_init(&w);
+    put_dir(w.ws, "hollow/a/b");
+    world_layer(&w);
+    put(w.upper, "hollow", "3\n");
+    AUTO(change) struct change *c = world_change(&w);
+    put(w.ws, "hollow/z/users", "meanwhile\n");
+    assert_int_equal(apply(&w, c, &a, &r), -ERR_CONFLICT);
+    assert_tree(w.ws, "hollow/\nhollow/a/\nhollow/a/b/\nhollow/z/\nhollow/z/users\n");
+    world_finish(&w);
+}
+
 static void approval__is_bound_to_the_content(void **state)
 {
     (void)state;
@@ -330,6 +377,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change__arrives_and_is_taken_back),
         cmocka_unit_test(access_lists_and_attributes__stay_with_the_file),
+        cmocka_unit_test(names_that_change_places__arrive),
+        cmocka_unit_test(a_directory_with_the_users_files__gives_no_way),
         cmocka_unit_test(approval__is_bound_to_the_content),
         cmocka_unit_test(guarded_files__need_their_own_word),
         cmocka_unit_test(edits_of_the_user__are_merged_or_conflict_and_then_nothing_is_written),

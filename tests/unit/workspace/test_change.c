@@ -80,6 +80,26 @@ static void an_opaque_directory__deletes_what_it_hides(void **state)
     world_finish(&w);
 }
 
+static void below_an_opaque_directory__nothing_shows_through(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    put(w.ws, "src/sub/old", "one thing\n");
+    put(w.ws, "src/sub/deep/er/older", "another thing\n");
+    put(w.ws, "src/sub/same", "as before\n");
+    put(w.ws, "src/top", "x\n");
+    world_layer(&w);
+    /* rm -r src; mkdir -p src/sub/deep/er; the new directories have no mark of their own */
+    opaque(w.upper, "src");
+    put(w.upper, "src/sub/new", "quite different\n");
+    put(w.upper, "src/sub/same", "as before\n");
+    put_dir(w.upper, "src/sub/deep/er");
+    AUTO(change) struct change *c = world_change(&w);
+    assert_listing(c, "deleted src/sub/deep/er/older\nadded src/sub/new\ndeleted src/sub/old\ndeleted src/top\n");
+    world_finish(&w);
+}
+
 static void checkpoints__stack_and_undo_drops(void **state)
 {
     (void)state;
@@ -495,6 +515,7 @@ int main(void)
         cmocka_unit_test(an_untouched_layer__is_an_empty_change),
         cmocka_unit_test(every_kind__is_recognised),
         cmocka_unit_test(an_opaque_directory__deletes_what_it_hides),
+        cmocka_unit_test(below_an_opaque_directory__nothing_shows_through),
         cmocka_unit_test(checkpoints__stack_and_undo_drops),
         cmocka_unit_test(hostile_entries__are_refused_with_a_note),
         cmocka_unit_test(ignored_output__is_left_out_by_the_workspaces_rules),
