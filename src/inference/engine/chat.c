@@ -174,6 +174,8 @@ static int read_stops(struct exchange *x, struct err *e)
 static int read_tools(struct exchange *x, struct chat_request *r, struct err *e)
 {
     const struct chat_body *b = &x->body;
+    if (b->tools && !json_is_null(b->tools) && !json_is_array(b->tools))
+        return err_set(e, ERR_INPUT, "tools: expected an array");
     json_t *tools = json_is_array(b->tools) && json_array_size(b->tools) ? b->tools : NULL;
     const char *choice = b->tool_choice ? json_string_value(b->tool_choice) : NULL;
     if (choice) {
@@ -246,6 +248,8 @@ static int read_format(struct exchange *x, struct chat_request *r, struct err *e
 static int read_template_args(struct exchange *x, struct chat_request *r, struct err *e)
 {
     const struct chat_body *b = &x->body;
+    if (b->template_args && !json_is_null(b->template_args) && !json_is_object(b->template_args))
+        return err_set(e, ERR_INPUT, "chat_template_kwargs: expected an object");
     AUTO(json) json_t *args = json_is_object(b->template_args) ? json_copy(b->template_args)
                                                                                   : json_object();
     const json_t *thinking = json_object_get(args, "enable_thinking");
@@ -301,8 +305,9 @@ static int read_request(struct exchange *x, struct err *e)
     if (read_prompt(x, e) < 0 || read_stops(x, e) < 0)
         return -e->kind;
 
-    int64_t most = b->max_completion_tokens > 0 ? b->max_completion_tokens : b->max_tokens > 0 ? b->max_tokens : b->n_predict;
-    x->job.max_tokens = most > 0 ? (int32_t)most : 0;
+    int64_t most = b->max_completion_tokens >= 0 ? b->max_completion_tokens : b->max_tokens >= 0 ? b->max_tokens : b->n_predict;
+    x->job.max_tokens = (int32_t)most;
+    int32_t ctx_tokens = worker_info(x->a->worker)->ctx_tokens;
     x->job.wanted_slot = b->id_slot >= worker_info(x->a->worker)->slots ? -1 : (int32_t)b->id_slot;
     x->job.no_cache = !b->cache_prompt;
     x->job.want_progress = b->stream && b->return_progress;
@@ -316,7 +321,7 @@ static int read_request(struct exchange *x, struct err *e)
         .repeat_penalty = (float)(b->repeat_penalty > 0 ? b->repeat_penalty : 1),
         .presence_penalty = (float)b->presence_penalty,
         .frequency_penalty = (float)b->frequency_penalty,
-        .repeat_last_n = (int32_t)b->repeat_last_n,
+        .repeat_last_n = (int32_t)(b->repeat_last_n < ctx_tokens ? b->repeat_last_n : ctx_tokens), /* memory is taken for them */
         .seed = sampling_seed(b),
         .ignore_eos = b->ignore_eos,
     };

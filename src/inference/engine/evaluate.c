@@ -226,7 +226,7 @@ bool run_begin(struct worker *w, struct job_private *p)
     r->next = -1;
     r->predicted = 0;
     r->limit = w->info.ctx_tokens - p->ntokens;
-    if (p->job->max_tokens > 0 && p->job->max_tokens < r->limit)
+    if (p->job->max_tokens >= 0 && p->job->max_tokens < r->limit)
         r->limit = p->job->max_tokens;
     r->started_us = clock_us();
     r->first_us = r->last_us = 0;
@@ -370,6 +370,10 @@ static void batch_done(struct worker *w)
         }
         if (r->row < 0)
             continue;
+        if (r->limit == 0) {
+            run_end(w, i, JOB_LENGTH, NULL);
+            continue;
+        }
         int32_t token = chat_sampler_next(r->sampler, w->ctx, r->row, &e);
         if (token < 0)
             run_end(w, i, JOB_FAILED, &e);

@@ -179,7 +179,7 @@ static int bind_socket(const char *path, int *out, struct err *e)
     mode_t old = umask(0177); /* from its first moment for the owner only */
     int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&addr, sizeof addr);
     (void)umask(old);
-    if (rc < 0 || listen(fd, 64) < 0)
+    if (rc < 0 || listen(fd, SOMAXCONN) < 0)
         return err_sys(e, "cannot listen on '%s'", path);
     *out = take_fd(&fd);
     return 0;

@@ -106,7 +106,7 @@ struct job {
     /* set by the caller before worker_submit, kept until on_done */
     struct chat_prompt *prompt;      /* owned by the caller */
     struct chat_sampling sampling;
-    int32_t max_tokens;              /* 0: until the context is full */
+    int32_t max_tokens;              /* 0: none, the prompt is evaluated into the cache; negative: until the context is full */
     int32_t wanted_slot;             /* or -1 */
     bool no_cache;                   /* evaluate the whole prompt */
     bool want_progress;

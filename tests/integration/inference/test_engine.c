@@ -5,13 +5,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/bind.h"
@@ -342,6 +345,8 @@ static void engine__refuses_what_it_cannot_do(void **state)
         { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"logprobs\":true}", 501, "logprobs" },
         { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":-1}", 400, "temperature" },
         { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tool_choice\":\"required\"}", 400, "without tools" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":{\"a\":1}}", 400, "tools: expected an array" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"chat_template_kwargs\":[1]}", 400, "expected an object" },
         { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"grammar\":\"%llguidance {}\"}", 400, "llguidance" },
         { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"x\"}}]}]}", 400, "image_url" },
     };
@@ -371,6 +376,53 @@ static void engine__refuses_what_it_cannot_do(void **state)
     AUTO(json) json_t *j = ask_json("/v1/chat/completions", buf_str(&long_body), 400);
     assert_string_equal(text(j, "error.type"), "exceed_context_size_error");
     assert_true(number(j, "error.n_prompt_tokens") > 1000000);
+    stop_it();
+}
+
+/* The penalties' memory is the context's at most, whatever a client asks for. */
+static void engine__looks_back_no_further_than_the_context(void **state)
+{
+    (void)state;
+    start_with("dense", 1, 512);
+    AUTO(json) json_t *j = ask_json("/v1/chat/completions",
+                                    "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":2,\"repeat_penalty\":1.1,"
+                                    "\"repeat_last_n\":2147483647}", 200);
+    assert_true(number(j, "usage.completion_tokens") >= 1);
+    AUTO(json) json_t *status = ask_json("/stead/status", NULL, 200);
+    AUTO(buf) struct buf proc = BUF_INIT(1 << 16);
+    char path[64];
+    struct err e = ERR_INIT;
+    (void)snprintf(path, sizeof path, "/proc/%lld/status", (long long)number(status, "pid"));
+    assert_int_equal(file_read(path, 1 << 16, &proc, &e), 0);
+    struct span rest = buf_span(&proc), line;
+    int64_t peak_kb = 0;
+    while (!peak_kb && span_line(&rest, &line))
+        if (span_starts(line, "VmHWM:"))
+            assert_int_equal(parse_i64(span_trim(span_sub(line, 6, line.n - 6 - 3)), 1, INT64_MAX, &peak_kb, &e), 0);
+    assert_true(peak_kb > 0 && peak_kb < 4 << 20);
+    stop_it();
+}
+
+/* As many at once as want to: each waits for its turn, none is turned away at the door. */
+static void engine__takes_hundreds_of_connections(void **state)
+{
+    (void)state;
+    start_with("dense", 1, 512);
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    const char *path = at.url + strlen("unix://");
+    assert_true(strlen(path) < sizeof to.sun_path);
+    memcpy(to.sun_path, path, strlen(path));
+    int fds[300];
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (connect(fds[i], (const struct sockaddr *)&to, sizeof to) != 0)
+            fail_msg("connection %zu: %s", i, strerror(errno));
+        assert_int_equal(write(fds[i], "POST /v1", 8), 8);
+    }
+    AUTO(json) json_t *j = ask_json("/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":2}", 200);
+    assert_true(number(j, "usage.completion_tokens") >= 1);
+    for (size_t i = 0; i < COUNT_OF(fds); i++)
+        (void)close(fds[i]);
     stop_it();
 }
 
@@ -433,6 +485,22 @@ static void cache__of_a_hybrid_model_too(void **state)
 {
     (void)state;
     check_growth("hybrid", 8, true);
+}
+
+/* No tokens wanted: the prompt is evaluated all the same, so that the next request finds it. */
+static void cache__is_filled_without_a_reply(void **state)
+{
+    (void)state;
+    start_with("dense", 1, 512);
+    static const char *const bodies[] = { "{\"messages\":[{\"role\":\"user\",\"content\":\"get ready\"}],\"max_tokens\":0}",
+                                          "{\"messages\":[{\"role\":\"user\",\"content\":\"get ready\"}],\"max_tokens\":1}" };
+    AUTO(json) json_t *none = ask_json("/v1/chat/completions", bodies[0], 200);
+    assert_int_equal(number(none, "usage.completion_tokens"), 0);
+    assert_string_equal(text(none, "choices.0.finish_reason"), "length");
+    AUTO(json) json_t *one = ask_json("/v1/chat/completions", bodies[1], 200);
+    assert_int_equal(number(one, "usage.completion_tokens"), 1);
+    assert_int_equal(number(one, "timings.prompt_n"), 1);
+    stop_it();
 }
 
 static void cache__keeps_two_sessions_apart(void **state)
@@ -699,6 +767,9 @@ int main(void)
         cmocka_unit_test(engine__reads_several_calls_where_none_forbids_them),
         cmocka_unit_test(engine__constrains_on_request),
         cmocka_unit_test(engine__refuses_what_it_cannot_do),
+        cmocka_unit_test(engine__looks_back_no_further_than_the_context),
+        cmocka_unit_test(engine__takes_hundreds_of_connections),
+        cmocka_unit_test(cache__is_filled_without_a_reply),
         cmocka_unit_test(cache__evaluates_only_what_was_appended),
         cmocka_unit_test(cache__of_a_sliding_window_too),
         cmocka_unit_test(cache__of_a_hybrid_model_too),
