@@ -211,6 +211,15 @@ static void show_table(struct cli *cli, const struct fit_list *l, bool all)
         cli_outf(cli, "%s%zu more, among them those that do not fit: --all%s\n", cli_style(cli, "dim"), hidden, cli_style(cli, "reset"));
 }
 
+/* The embedded engine computes on the processor: whoever wants the GPU's speed needs a server that uses it. */
+static void show_where(struct cli *cli, const struct fit_list *l, const struct fit_item *i)
+{
+    char name[160];
+    if (i && i->gpu >= 0)
+        cli_outf(cli, "That is on %s, by a llama-server built for it: `inference.server` names one, or start it yourself. stead's own engine\n"
+                      "computes on the processor.\n", clean_name(l->hardware.gpus[i->gpu].name, name));
+}
+
 /* For somebody who decides and does not read tables. */
 static void show_advice(struct cli *cli, const struct fit_list *l)
 {
@@ -235,6 +244,7 @@ static void show_advice(struct cli *cli, const struct fit_list *l)
     if (wait)
         cli_outf(cli, "%sWhere quality matters more than waiting%s: %s (%s), about %.1f tokens a second.\n", cli_style(cli, "bold"),
                  cli_style(cli, "reset"), clean_name(wait->name, name), wait->shape.quant, wait->speed.expected);
+    show_where(cli, l, work ? work : wait);
     cli_outf(cli, "Quality is judged by size alone: try a model on your own tasks. Speeds are predicted with their\n"
                   "range until measured here (`stead fit --measure FILE.gguf`); while builds run beside a model they drop by much.\n");
 }
@@ -282,6 +292,7 @@ static void show_one(struct cli *cli, const struct fit_list *l, const struct fit
     ttft_text(&i->speed, first);
     cli_outf(cli, "\nSpeed: %s tokens a second: %s. First token of a message of %.0f tokens after about %s.\n", speed,
              fit_item_words(i), TTFT_PROMPT, first);
+    show_where(cli, l, i);
     if (i->note[0] && !i->refused)
         cli_outf(cli, "Note: %s.\n", clean_name(i->note, name));
 }

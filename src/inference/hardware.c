@@ -114,7 +114,7 @@ struct nvml {
     int (*bus_width)(void *device, unsigned *bits);
     int (*max_clock)(void *device, int which, unsigned *mhz);
 };
-enum { NVML_CLOCK_MEM = 2 };
+enum { NVML_CLOCK_MEM = 2, NVML_DEVICES_MAX = 4 * HARDWARE_GPUS_MAX /* asked for, whatever it counts */ };
 
 static bool nvml_load(struct nvml *n)
 {
@@ -150,13 +150,15 @@ static void read_nvidia(struct hardware *h)
         return;
     if (n.count(&count) != 0)
         count = 0;
+    if (count > NVML_DEVICES_MAX)
+        count = NVML_DEVICES_MAX;
     for (unsigned i = 0; i < count && h->ngpus < HARDWARE_GPUS_MAX; i++) {
         void *device;
         char name[96] = "";
         struct nvml_memory memory = { 0, 0, 0 };
         unsigned bits = 0, mhz = 0;
         struct hardware_gpu *g = &h->gpus[h->ngpus];
-        if (n.handle(i, &device) != 0 || n.name(device, name, sizeof name) != 0)
+        if (n.handle(i, &device) != 0 || n.name(device, name, sizeof name - 1) != 0)
             continue;
         *g = (struct hardware_gpu){ .vendor = "nvidia" };
         clean_into(g->name, sizeof g->name, span_of(name), CLEAN_LINE);

@@ -42,6 +42,8 @@ static int tear_down(void **state)
     return path_remove_tree(AT_FDCWD, dir, &e);
 }
 
+static const char *library_path; /* LD_LIBRARY_PATH=..., or NULL */
+
 static int stead(struct buf *out, const char *const *args)
 {
     const char *argv[16] = { STEAD_PROGRAM };
@@ -53,7 +55,7 @@ static int stead(struct buf *out, const char *const *args)
     (void)snprintf(cache, sizeof cache, "STEAD_CACHE_DIR=%s/cache", dir);
     (void)snprintf(state, sizeof state, "STEAD_STATE_DIR=%s/state", dir);
     (void)snprintf(home, sizeof home, "HOME=%s", dir);
-    const char *env[] = { cache, state, home, "LC_ALL=C.UTF-8", NULL };
+    const char *env[] = { cache, state, home, "LC_ALL=C.UTF-8", library_path, NULL };
     struct proc_spec spec = { .argv = argv, .env = env, .cwd = dir, .out = PROC_PIPE, .err = PROC_INHERIT, .die_with_parent = true,
                               .out_cap_bytes = 8u << 20 };
     struct proc *p;
@@ -186,6 +188,35 @@ static void fit__writes_a_page(void **state)
         assert_true(strstr(row, "for demonstrations only") < strstr(row, "</tr>"));
 }
 
+/* GPUs by a library that is loaded when it is there; whatever it says stays within bounds, and nobody takes the engine for a GPU's. */
+static void fit__asks_nvml_and_does_not_trust_it(void **state)
+{
+    (void)state;
+    AUTO(buf) struct buf out = BUF_INIT(16u << 20);
+    library_path = "LD_LIBRARY_PATH=" FAKE_NVML_DIR;
+    assert_int_equal(STEAD(&out, "fit", "--json"), 0);
+    AUTO(json) json_t *j = json_of(&out);
+    const json_t *gpus = json_object_get(json_object_get(j, "hardware"), "gpus");
+    assert_int_equal(json_array_size(gpus), 3);
+    static const struct {
+        const char *name;
+        int64_t memory;
+        bool unified;
+    } rows[] = { { "AAAA", 0, false }, { "NVIDIA RTX 4090", (int64_t)24 << 30, false }, { "GB10", 0, true } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const json_t *g = json_array_get(gpus, i);
+        assert_true(strncmp(json_string_value(json_object_get(g, "name")), rows[i].name, strlen(rows[i].name)) == 0);
+        assert_int_equal(json_integer_value(json_object_get(g, "memory_bytes")), rows[i].memory);
+        assert_int_equal(json_is_true(json_object_get(g, "unified")), rows[i].unified);
+    }
+    assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "models"), 0), "on")), "gpu1");
+    assert_int_equal(STEAD(&out, "fit"), 0);
+    assert_non_null(strstr(buf_str(&out), "That is on NVIDIA RTX 4090, by a llama-server"));
+    (void)STEAD(&out, "doctor"); /* how it ends depends on the rest of this machine */
+    assert_non_null(strstr(buf_str(&out), "NVIDIA RTX 4090: 23 GiB free of 24 GiB"));
+    library_path = NULL;
+}
+
 /* Rows of a user's own, beside the built-in ones and in their place; a bad one is named. */
 static void catalogue__takes_rows_of_ones_own(void **state)
 {
@@ -247,6 +278,7 @@ int main(void)
         cmocka_unit_test(fit__of_a_file),
         cmocka_unit_test(fit__says_what_llama_cpp_refuses),
         cmocka_unit_test(fit__writes_a_page),
+        cmocka_unit_test(fit__asks_nvml_and_does_not_trust_it),
         cmocka_unit_test(catalogue__takes_rows_of_ones_own),
         cmocka_unit_test(model__import_list_use_remove),
     };
