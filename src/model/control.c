@@ -53,7 +53,8 @@ bool control_break(struct buf *out, struct span s)
             buf_adds(out, MARK);
             from = i + 1;
         }
-    buf_add_span(out, span_sub(s, from, s.n));
+    if (from > 0) /* the usual text has none: it is not copied */
+        buf_add_span(out, span_sub(s, from, s.n));
     return from > 0;
 }
 
@@ -70,6 +71,7 @@ bool control_join(struct buf *out, struct span s)
         buf_add_span(out, span_sub(s, from, i + 1 - from));
         from = i + 1 + mark;
     }
-    buf_add_span(out, span_sub(s, from, s.n));
+    if (from > 0) /* the usual text has none: it is not copied */
+        buf_add_span(out, span_sub(s, from, s.n));
     return from > 0;
 }

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 
-/* Both append all of `s` to out and return whether anything was changed; out->failed tells of a limit. */
+/* False: nothing to change, and nothing in out; else out has all of `s` as changed (out->failed tells of a limit). */
 bool control_break(struct buf *out, struct span s);
 /* Also where the zero-width space is written as JSON writes it. */
 bool control_join(struct buf *out, struct span s);

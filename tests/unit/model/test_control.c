@@ -29,12 +29,12 @@ static void break__takes_the_token_and_keeps_the_letters(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         AUTO(buf) struct buf out = BUF_INIT(256), back = BUF_INIT(256), twice = BUF_INIT(256);
         bool changed = control_break(&out, span_of(rows[i].whole));
-        assert_string_equal(buf_str(&out), rows[i].broken);
         assert_int_equal(changed, strcmp(rows[i].whole, rows[i].broken) != 0);
-        assert_int_equal(control_join(&back, buf_span(&out)), changed);
-        assert_string_equal(buf_str(&back), rows[i].whole);
-        assert_false(control_break(&twice, buf_span(&out)));
-        assert_string_equal(buf_str(&twice), rows[i].broken);
+        assert_string_equal(buf_str(&out), changed ? rows[i].broken : "");
+        assert_int_equal(control_join(&back, span_of(rows[i].broken)), changed);
+        assert_string_equal(buf_str(&back), changed ? rows[i].whole : "");
+        assert_false(control_break(&twice, span_of(rows[i].broken)));
+        assert_int_equal(twice.n, 0);
     }
 }
 
