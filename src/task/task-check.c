@@ -45,9 +45,7 @@ int task_check(const struct task_spec *spec, struct change *c, struct arena *a, 
     (void)snprintf(t->session, sizeof t->session, "%s", c->session);
     arena_init(&t->arena, TASK_ARENA_BYTES);
     t->turn = *a;
-    int r = task_sandbox_begin(t, NULL, e);
-    if (r >= 0)
-        r = task_sandbox_ready(t, e);
+    int r = task_sandbox_start(t, e);
     for (size_t i = 0; r >= 0 && i < c->nfiles; i++)
         r = write_file(t, c, &c->files[i], e);
     if (r >= 0) {

@@ -101,9 +101,7 @@ int task_fix(struct task *t, struct cancel *cancel, struct err *e)
     const struct verdict v = t->verdict; /* reading the change anew forgets it */
     int r = remember(t, &k, e);
     if (r == 0)
-        r = task_sandbox_begin(t, NULL, e);
-    if (r == 0)
-        r = task_sandbox_ready(t, e);
+        r = task_sandbox_start(t, e);
     for (size_t i = 0; r == 0 && i < v.ngates; i++) {
         const struct gate *g = v.gates[i].gate;
         struct sandbox_result result = { 0 };

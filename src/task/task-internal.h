@@ -107,6 +107,8 @@ int event_result(struct task *t, const struct task_result *r, struct err *e) WAR
  * while the task is classified and routed; nothing may be asked of it before task_sandbox_ready. */
 int task_sandbox_begin(struct task *t, const char *reopen, struct err *e) WARN_UNUSED;
 int task_sandbox_ready(struct task *t, struct err *e) WARN_UNUSED;
+/* Both, over a new layer or the one that is there, where nothing is to be done meanwhile. */
+int task_sandbox_start(struct task *t, struct err *e) WARN_UNUSED;
 
 /* task-route.c: what kind of task it is; candidates and the choice (-ERR_UNAVAILABLE when nothing can serve). */
 int task_classify(struct task *t, struct span text, struct err *e) WARN_UNUSED;

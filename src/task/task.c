@@ -289,6 +289,12 @@ int task_sandbox_ready(struct task *t, struct err *e)
     return r < 0 ? r : 0;
 }
 
+int task_sandbox_start(struct task *t, struct err *e)
+{
+    int r = task_sandbox_begin(t, NULL, e);
+    return r < 0 ? r : task_sandbox_ready(t, e);
+}
+
 /* A map helps where a model cannot list the files: from some hundreds on, at about a hundred bytes of index each. */
 static bool is_large(const char *workspace)
 {
@@ -515,9 +521,7 @@ static int handoff(struct task *t, struct span text, bool clean, struct buf *out
 static int clean_layer(struct task *t, struct err *e)
 {
     int r = drop_layer(t, e);
-    if (r == 0)
-        r = task_sandbox_begin(t, NULL, e);
-    return r < 0 ? r : task_sandbox_ready(t, e);
+    return r < 0 ? r : task_sandbox_start(t, e);
 }
 
 static int escalate(struct task *t, struct span text, enum escalate_cause cause, struct task_result *r, bool *again,
