@@ -82,6 +82,25 @@ static void checkpoints_drop(struct run *r, size_t from_n)
     r->ncheckpoints = kept;
 }
 
+/*
+ * One fewer: not the first, where a conversation comes back to when a person speaks again and the template drops what was
+ * thought on the way; not the last; of the others the one whose absence leaves the smallest gap.
+ */
+static void checkpoints_thin(struct run *r)
+{
+    size_t drop = 1, least = SIZE_MAX;
+    for (size_t i = 1; i + 1 < r->ncheckpoints; i++) {
+        size_t gap = r->checkpoints[i + 1].n - r->checkpoints[i - 1].n;
+        if (gap < least) {
+            least = gap;
+            drop = i;
+        }
+    }
+    free(r->checkpoints[drop].data);
+    r->ncheckpoints--;
+    memmove(r->checkpoints + drop, r->checkpoints + drop + 1, (r->ncheckpoints - drop) * sizeof *r->checkpoints);
+}
+
 static void checkpoint_take(struct worker *w, int seq)
 {
     struct run *r = &w->runs[seq];
@@ -94,11 +113,8 @@ static void checkpoint_take(struct worker *w, int seq)
         free(data);
         return;
     }
-    if (r->ncheckpoints == CHECKPOINTS) {
-        free(r->checkpoints[0].data);
-        memmove(r->checkpoints, r->checkpoints + 1, (CHECKPOINTS - 1) * sizeof *r->checkpoints);
-        r->ncheckpoints--;
-    }
+    if (r->ncheckpoints == CHECKPOINTS)
+        checkpoints_thin(r);
     r->checkpoints[r->ncheckpoints++] = (struct checkpoint){ .n = n, .data = data, .size = size };
 }
 

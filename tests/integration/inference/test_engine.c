@@ -503,6 +503,29 @@ static void cache__is_filled_without_a_reply(void **state)
     stop_it();
 }
 
+/* Many steps later a conversation is taken up where its first prompt ended, as where thoughts are no longer shown. */
+static void cache__of_a_hybrid_model_remembers_its_beginning(void **state)
+{
+    (void)state;
+    start_with("hybrid", 1, 2048);
+    AUTO(buf) struct buf body = BUF_INIT(1 << 20);
+    int64_t first = 0;
+    for (int turns = 1; turns <= 9; turns++) {
+        bool back = turns == 9;
+        buf_reset(&body);
+        add_turns(&body, "a system prompt of some length, which stays the same for the whole of the session", back ? 2 : turns,
+                  back ? "another reply" : "ok");
+        buf_adds(&body, "],\"max_tokens\":6,\"ignore_eos\":true}");
+        AUTO(json) json_t *j = ask_json("/v1/chat/completions", buf_str(&body), 200);
+        int64_t cached = number(j, "usage.prompt_tokens_details.cached_tokens");
+        if (turns == 1)
+            first = number(j, "usage.prompt_tokens");
+        if (back && cached < first - 8)
+            fail_msg("%lld tokens cached, the first prompt had %lld", (long long)cached, (long long)first);
+    }
+    stop_it();
+}
+
 static void cache__keeps_two_sessions_apart(void **state)
 {
     (void)state;
@@ -773,6 +796,7 @@ int main(void)
         cmocka_unit_test(cache__evaluates_only_what_was_appended),
         cmocka_unit_test(cache__of_a_sliding_window_too),
         cmocka_unit_test(cache__of_a_hybrid_model_too),
+        cmocka_unit_test(cache__of_a_hybrid_model_remembers_its_beginning),
         cmocka_unit_test(cache__keeps_two_sessions_apart),
         cmocka_unit_test(engine__stops_when_the_client_goes),
         cmocka_unit_test(engine__changes_its_threads),
