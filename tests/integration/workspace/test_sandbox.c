@@ -2,7 +2,7 @@
  * Layers under the real sandbox: what programs inside do becomes the change that the host reads; checkpoints and undo
  * swap the overlay of a running sandbox. Skipped, with the reason, where no sandbox can be started.
  */
-#include "tests/unit/workspace/world.h"
+#include "host.h"
 
 #include "base/clock.h"
 #include "base/loop.h"
@@ -315,6 +315,88 @@ static void a_user_who_edits_meanwhile__loses_nothing(void **state)
     end(&i);
 }
 
+/* A script of random operations on few names, so that they meet: files, directories and links take each other's places. */
+static void random_script(uint32_t *x, int n, struct buf *out)
+{
+    static const char *const names[] = { "a", "b", "c", "d", "'e e'" };
+    buf_reset(out);
+    buf_adds(out, "exec 2>/dev/null\n");
+    for (int i = 0; i < n; i++) {
+        char path[2][64];
+        for (int k = 0; k < 2; k++) {
+            path[k][0] = '\0';
+            *x = *x * 1664525 + 1013904223;
+            for (uint32_t parts = 1 + (*x >> 24) % 3; parts; parts--) {
+                *x = *x * 1664525 + 1013904223;
+                (void)snprintf(path[k] + strlen(path[k]), sizeof path[k] - strlen(path[k]), "%s%s", path[k][0] ? "/" : "",
+                               names[(*x >> 20) % COUNT_OF(names)]);
+            }
+        }
+        *x = *x * 1664525 + 1013904223;
+        const char *p = path[0], *q = path[1];
+        switch ((*x >> 20) % 8) {
+        case 0:
+        case 1:
+        case 2: buf_addf(out, "mkdir -p \"$(dirname %s)\" && rm -f %s && seq %u %u > %s", p, p, *x % 7, *x % 31, p); break;
+        case 3: buf_addf(out, "echo more >> %s", p); break;
+        case 4: buf_addf(out, "rm -rf %s", p); break;
+        case 5:
+        case 6: buf_addf(out, "mkdir -p \"$(dirname %s)\" && mv -T %s %s", q, p, q); break;
+        default: buf_addf(out, "mkdir -p \"$(dirname %s)\" && ln -sn %s %s", p, q, p); break;
+        }
+        buf_adds(out, " || :\n");
+    }
+}
+
+/* Files and links of a directory with their contents; directories alone are no part of a change. */
+static void content_of(const char *dir, struct buf *out)
+{
+    static const char script[] = "find . -type l -printf '%p -> %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0r sha256sum";
+    buf_reset(out);
+    assert_int_equal(host_sh(dir, script, out), 0);
+}
+
+static void whatever_programs_do__arrives_exactly(void **state)
+{
+    enum { SEEDS = 4, STEPS = 3 };
+    (void)state;
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        struct inside i = { 0 };
+        struct strings files;
+        struct apply_result r;
+        uint32_t x = seed * 7919;
+        AUTO(arena) struct arena a = ARENA_INIT(16 << 20);
+        AUTO(buf) struct buf script = BUF_INIT(1 << 20), before = BUF_INIT(1 << 20), want = BUF_INIT(1 << 20), got = BUF_INIT(1 << 20);
+        world_init(&i.w);
+        struct world *w = &i.w;
+        random_script(&x, 60, &script);
+        host_ok(w->ws, buf_str(&script));
+        host_ok(w->dir, "cp -a ws copy");
+        AUTO(ptr) char *copy = in(w->dir, "copy");
+        content_of(w->ws, &before);
+        begin(&i, LAYER_DISK);
+        for (int step = 1; step <= STEPS; step++) {
+            random_script(&x, 15, &script);
+            host_ok(copy, buf_str(&script));
+            sh(&i, buf_str(&script));
+            assert_true(layer_checkpoint(w->layer, i.sb, step, &a, &files, &w->e) >= 0);
+        }
+        content_of(copy, &want);
+        AUTO(change) struct change *c = world_change(w);
+        static const char *all[] = { "*" };
+        struct apply_options opt = { .state_dir = w->state, .change = c, .approved = c->hash.s, .guard_ok = { all, 1 } };
+        assert_ok(apply_change(&opt, &a, &r, &w->e), &w->e);
+        content_of(w->ws, &got);
+        if (strcmp(buf_str(&got), buf_str(&want)) != 0)
+            fail_msg("seed %u: the workspace has\n%sand should have\n%s", seed, buf_str(&got), buf_str(&want));
+        if (*r.id)
+            assert_ok(apply_revert(w->state, r.id, &a, &r, &w->e), &w->e);
+        content_of(w->ws, &got);
+        assert_string_equal(buf_str(&got), buf_str(&before));
+        end(&i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +406,7 @@ int main(void)
         cmocka_unit_test(two_hundred_levels__are_quick),
         cmocka_unit_test(a_copy__serves_where_overlay_does_not),
         cmocka_unit_test(a_copy_of_the_base__carries_the_overlay),
+        cmocka_unit_test(whatever_programs_do__arrives_exactly),
         cmocka_unit_test(a_view__shows_the_layer_and_throws_writes_away),
         cmocka_unit_test(a_user_who_edits_meanwhile__loses_nothing),
     };
