@@ -58,15 +58,14 @@ static void add_char(struct cleaner *c, struct buf *out, uint32_t ch, unsigned f
 
 static void step(struct cleaner *c, struct buf *out, uint32_t ch, unsigned flags)
 {
+    bool show = flags & CLEAN_SHOW;
     switch ((enum state)c->state) {
     case TEXT:
-        if (flags & CLEAN_SHOW)
-            add_char(c, out, ch, flags);
-        else if (ch == 0x1b)
+        if (ch == 0x1b && !show)
             c->state = ESC;
-        else if (ch == 0x9b)
+        else if (ch == 0x9b && !show)
             c->state = CSI;
-        else if (ch == 0x90 || ch == 0x98 || ch == 0x9d || ch == 0x9e || ch == 0x9f)
+        else if (!show && (ch == 0x90 || ch == 0x98 || ch == 0x9d || ch == 0x9e || ch == 0x9f))
             c->state = STRING;
         else
             add_char(c, out, ch, flags);
