@@ -80,6 +80,7 @@ static int open_change(struct job *j, struct err *e)
             return err_set(e, ERR_NOMEM, "out of memory");
     }
     int r = commits_open(j->workspace, from ? from : "HEAD", to, &j->commits, e);
+    bool outside = r == 0;
     if (r == -ERR_NOT_FOUND && !from) {
         err_reset(e); /* a repository without commits: everything is new, nothing to compare with */
         r = 0;
@@ -88,6 +89,8 @@ static int open_change(struct job *j, struct err *e)
         e->kind = ERR_USAGE; /* the command line named it */
         return -ERR_USAGE;
     }
+    if (outside && to)
+        return err_set(e, ERR_USAGE, "'%s' is not in a git repository: there is nothing of it to verify", j->workspace);
     if (r == 0 && from)
         return err_set(e, ERR_USAGE, "'%s' is not in a git repository, so that '%s' means nothing", j->workspace, from);
     if (r > 0) {

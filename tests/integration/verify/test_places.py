@@ -146,6 +146,17 @@ def staged(root, cache):
     check("as a hook of `commit FILE` as well", p.returncode != 0, p.stderr)
 
 
+def first_commit(root, cache):
+    where = os.path.join(root, "first")
+    write(where, {"m.py": "X = 1\n"})
+    p = subprocess.run([stead, "-C", where, "verify", "--staged"], env=environment(cache), capture_output=True, text=True, timeout=60)
+    check("--staged outside a repository is a mistake", p.returncode == 2 and "git repository" in p.stderr, p.stderr)
+    git(where, cache, "init", "-q")
+    git(where, cache, "add", "-A")
+    code, v = verify(where, cache, "--staged", "--gate", "true")
+    check("--staged before the first commit", code == 0, v)
+
+
 def rules_alone(root, cache):
     where = repository(root, "rules", cache, PYTHON)
     write(where, {"m.py": PYTHON["m.py"] + "\n\nX = 1\n"})
@@ -186,6 +197,6 @@ def gates_that_say_nothing(root, cache):
 with tempfile.TemporaryDirectory(prefix="stead-places-") as root:
     cache = os.path.join(root, "cache")
     os.makedirs(cache)
-    for part in (npm_workspaces, go_work, staged, rules_alone, gates_that_say_nothing):
+    for part in (npm_workspaces, go_work, staged, first_commit, rules_alone, gates_that_say_nothing):
         part(root, cache)
 sys.exit(1 if bad else 0)
