@@ -13,9 +13,16 @@
  */
 #include "verify/reader-internal.h"
 
+#define TARGETS_MAX 2048u /* of a run; beyond, targets of one name are one */
+
+struct target {
+    struct span name, program;
+};
+
 struct cargo {
     struct results *out;
-    struct span text;
+    struct target *targets; /* of the whole run */
+    size_t ntargets, cap;
     struct buf target;
     bool begun, ended; /* "running 3 tests", "test result: ..." */
     struct span message, rule; /* of rustc, until its place comes */
@@ -39,18 +46,28 @@ static void split_target(struct span s, struct span *target, struct span *progra
     *program = dash > 0 ? span_sub(path, 0, (size_t)dash) : path;
 }
 
-/* Does another program of this run have a target of that name? */
-static bool is_shared(struct span text, struct span target, struct span program)
+static void find_targets(struct cargo *c, struct span text)
 {
-    struct span line, t, p;
-    while (span_line(&text, &line)) {
+    struct span line;
+    while (span_line(&text, &line) && c->ntargets < TARGETS_MAX) {
         struct span s = span_trim(line);
         if (!take_prefix(&s, "Running "))
             continue;
-        split_target(s, &t, &p);
-        if (span_eq(t, target) && !span_eq(p, program))
-            return true;
+        if (!array_grow((void **)&c->targets, &c->cap, c->ntargets, 1, sizeof *c->targets)) {
+            c->out->nomem = true;
+            return;
+        }
+        split_target(s, &c->targets[c->ntargets].name, &c->targets[c->ntargets].program);
+        c->ntargets++;
     }
+}
+
+/* Does another program of this run have a target of that name? */
+static bool is_shared(const struct cargo *c, struct span target, struct span program)
+{
+    for (size_t i = 0; i < c->ntargets; i++)
+        if (span_eq(c->targets[i].name, target) && !span_eq(c->targets[i].program, program))
+            return true;
     return false;
 }
 
@@ -66,7 +83,7 @@ static void set_target(struct cargo *c, struct span s)
     struct span target, program;
     end_target(c);
     split_target(s, &target, &program);
-    bool shared = is_shared(c->text, target, program);
+    bool shared = is_shared(c, target, program);
     buf_reset(&c->target);
     buf_add_span(&c->target, target);
     if (shared)
@@ -142,8 +159,9 @@ static void rustc_line(struct cargo *c, struct span line)
 static int cargo_read(struct span text, struct results *out, struct err *e)
 {
     (void)e;
-    struct cargo c = { .out = out, .text = text, .target = BUF_INIT(1u << 16), .message = SPAN(""), .rule = SPAN("") };
+    struct cargo c = { .out = out, .target = BUF_INIT(1u << 16), .message = SPAN(""), .rule = SPAN("") };
     struct span line;
+    find_targets(&c, text);
     while (span_line(&text, &line)) {
         struct span s = span_trim(line);
         if (take_prefix(&s, "Running ") || span_starts(s, "Doc-tests ")) {
@@ -162,6 +180,7 @@ static int cargo_read(struct span text, struct results *out, struct err *e)
     }
     end_target(&c);
     buf_finish(&c.target);
+    free(c.targets);
     return 0;
 }
 

@@ -5,6 +5,8 @@
  */
 #include "verify/reader-internal.h"
 
+#define PACKAGES_MAX 4096u /* that fail; of those beyond, their tests alone are told */
+
 struct go_package {
     struct span name;
     bool failed, told; /* told: by a test of it that failed */
@@ -21,6 +23,8 @@ static struct go_package *package_of(struct go *g, struct span name)
     for (size_t i = g->n; i-- > 0;) /* the last is the likeliest */
         if (span_eq(g->packages[i].name, name))
             return &g->packages[i];
+    if (g->n >= PACKAGES_MAX)
+        return NULL;
     const char *copy = arena_span(g->out->arena, name);
     if (!copy || !array_grow((void **)&g->packages, &g->cap, g->n, 1, sizeof *g->packages)) {
         g->out->nomem = true;

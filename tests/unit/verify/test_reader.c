@@ -165,6 +165,31 @@ static void readers__are_sorted_and_described(void **state)
     assert_null(reader_find("fortune"));
 }
 
+/* A hostile output makes many of what a reader compares with each other. */
+static void readers__take_no_square_of_time_for_many_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reader, *before, *between, *after;
+    } rows[] = {
+        { "cargo", "     Running unittests src/", ".rs (target/debug/deps/x", "-0123)\n" },
+        { "go", "FAIL\texample.org/", "/", "\t0.1s\n" },
+        { "jest", "FAIL src/", ".", ".test.js\n" },
+        { "tap", "not ok ", " - case ", " {\n" },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO(arena) struct arena a = ARENA_INIT(RESULTS_MEMORY);
+        AUTO(results) struct results r;
+        AUTO(buf) struct buf text = BUF_INIT(32u << 20);
+        struct err e = ERR_INIT;
+        results_init(&r, &a);
+        for (int k = 0; k < 60000; k++)
+            buf_addf(&text, "%s%d%s%d%s", rows[i].before, k, rows[i].between, k, rows[i].after);
+        assert_int_equal(reader_read(reader_find(rows[i].reader), buf_span(&text), &r, &e), 0);
+        results_close(&r);
+    }
+}
+
 static void results__merge_a_repeated_test_to_the_worse_verdict(void **state)
 {
     (void)state;
@@ -214,6 +239,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(readers__say_what_real_tools_reported),
         cmocka_unit_test(reader_sniff__knows_each_format_by_looking),
         cmocka_unit_test(readers__survive_damaged_and_foreign_reports),
+        cmocka_unit_test(readers__take_no_square_of_time_for_many_names),
         cmocka_unit_test(results__merge_a_repeated_test_to_the_worse_verdict),
         cmocka_unit_test(results__keep_two_long_names_apart),
         cmocka_unit_test(results__are_valid_utf8_without_nul),
