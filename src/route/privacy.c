@@ -37,7 +37,8 @@ struct path_file {
 };
 
 static const cyaml_schema_value_t text_value = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4000) };
-static const cyaml_strval_t check_names[] = { { "none", CHECK_NONE }, { "random", CHECK_RANDOM }, { "entropy", CHECK_ENTROPY },
+static const cyaml_strval_t check_names[] = { { "none", CHECK_NONE }, { "random", CHECK_RANDOM }, { "quoted", CHECK_QUOTED },
+                                              { "entropy", CHECK_ENTROPY },
                                               { "made-up", CHECK_MADE_UP }, { "token", CHECK_TOKEN }, { "basic", CHECK_BASIC },
                                               { "luhn", CHECK_LUHN }, { "iban", CHECK_IBAN }, { "email", CHECK_EMAIL } };
 static const cyaml_schema_field_t detector_fields[] = {

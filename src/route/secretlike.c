@@ -92,24 +92,54 @@ static bool is_hex(struct span s)
 
 /* --- secrets --- */
 
-/* A value given to a telling name: a secret, or the name of where it comes from? */
-static bool is_assigned_secret(struct span s)
+/* "^9.0.2", "~4.18", ">=1.2.3-beta.1", "10.0.0.1": numbers with dots, as packages and addresses have. */
+static bool is_version(const char *s)
+{
+    s += strspn(s, "^~<>=v ");
+    size_t digits = strspn(s, "0123456789.x*"), rest = strlen(s) - digits;
+    bool dotted = digits && memchr(s, '.', digits);
+    return dotted && (!rest || (s[digits] == '-' && strspn(s + digits + 1, "abcdefghijklmnopqrstuvwxyz.0123456789") == rest - 1 && rest < 12));
+}
+
+/* Where a value comes from, or what stands for one: no secret itself. `low`: it in small letters. */
+static bool is_placeholder(struct span s, const char *low)
 {
     static const char *const not_secret[] = { "${", "$(", "{{", "%(", "process.env", "os.environ", "getenv", "env.", "env[", "config.",
                                               "settings.", "self.", "this.", "args.", "request.", "example", "changeme", "change-me",
                                               "change_me", "placeholder", "your-", "your_", "xxxx", "****", "....", "redacted", "<", "null",
                                               "none", "undefined", "true", "false", "string", "required", "optional", "std::", "http://", "https://" };
-    AUTO(ptr) char *low = span_dup(s);
-    if (!low)
-        return true;
-    for (char *p = low; *p; p++)
-        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p;
     for (size_t i = 0; i < COUNT_OF(not_secret); i++) {
         /* such a word marks a short value as no secret; a long random one may hold it by chance */
         if (strstr(low, not_secret[i]) && (s.n < strlen(not_secret[i]) + 10 || strncmp(low, not_secret[i], strlen(not_secret[i])) == 0) &&
             letters_of(s).digit < 4)
-            return false;
+            return true;
     }
+    return is_version(low);
+}
+
+static char *lower(struct span s)
+{
+    char *low = span_dup(s);
+    for (char *p = low; p && *p; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p;
+    return low;
+}
+
+/* A quoted value of a telling name: whatever it is, if it is one. */
+static bool is_quoted_secret(struct span s)
+{
+    AUTO(ptr) char *low = lower(s);
+    return !low || !is_placeholder(s, low);
+}
+
+/* A value given to a telling name: a secret, or the name of where it comes from? */
+static bool is_assigned_secret(struct span s)
+{
+    AUTO(ptr) char *low = lower(s);
+    if (!low)
+        return true;
+    if (is_placeholder(s, low))
+        return false;
     struct letters l = letters_of(s);
     double h = entropy(s);
     bool mixed = (l.upper > 0) + (l.lower > 0) + (l.digit > 0) + (l.other > 0) >= 2;
@@ -257,11 +287,9 @@ static bool is_persons_email(struct span s)
 {
     static const char *const robots[] = { "noreply", "no-reply", "donotreply", "git@", "root@", "user@", "users.noreply", "@example.", "@localhost",
                                           "@test.", "example.com", "example.org", "example.net", ".invalid", ".example", ".test", ".local" };
-    AUTO(ptr) char *low = span_dup(s);
+    AUTO(ptr) char *low = lower(s);
     if (!low)
         return true;
-    for (char *p = low; *p; p++)
-        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p;
     for (size_t i = 0; i < COUNT_OF(robots); i++)
         if (strstr(low, robots[i]))
             return false;
@@ -273,6 +301,7 @@ bool secretlike(enum secretlike_check c, struct span s)
     switch (c) {
     case CHECK_NONE: return true;
     case CHECK_RANDOM: return is_assigned_secret(s);
+    case CHECK_QUOTED: return is_quoted_secret(s);
     case CHECK_ENTROPY: return looks_random(s);
     case CHECK_MADE_UP: return is_made_up(s);
     case CHECK_TOKEN: return is_token(s);

@@ -15,6 +15,7 @@
 enum secretlike_check {
     CHECK_NONE,    /* the pattern says it all */
     CHECK_RANDOM,  /* given to a telling name: a value, not the name of where it comes from */
+    CHECK_QUOTED,  /* the same in quotes: any word may be one */
     CHECK_ENTROPY, /* anywhere: long, and thrown together */
     CHECK_MADE_UP, /* near a telling name: no word, no identifier */
     CHECK_TOKEN,   /* behind a prefix: hexadecimal or thrown together */
