@@ -9,6 +9,7 @@ static const struct {
     enum path_class class;
     const char *patterns; /* space-separated; with a '/': the whole path or its end below any directory; else the base name */
 } rows[] = {
+    { PATH_GENERATED, "vendor/** third_party/** third-party/** node_modules/** dist/** zz_generated* *_generated.go *_generated.rs" }, /* made, or looked after, elsewhere */
     { PATH_LOCK, "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lockb bun.lock Cargo.lock poetry.lock "
                  "Pipfile.lock pdm.lock uv.lock go.sum Gemfile.lock composer.lock mix.lock flake.lock pubspec.lock "
                  "packages.lock.json gradle.lockfile Package.resolved deno.lock" },
@@ -28,7 +29,7 @@ static const struct {
                    "playwright.config.* cypress.config.* cypress.json ava.config.* .taprc nextest.toml .swiftlint.yml .hlint.yaml" },
     { PATH_GENERATED, "*.min.js *.min.css *.pb.go *_pb2.py *.pb.cc *.pb.h *.generated.* *.g.dart *.designer.cs *.map" },
     { PATH_TEST, "test_*.* *_test.* *_tests.* *.test.* *.tests.* *.spec.* *_spec.* *Test.java *Tests.java *IT.java *Test.kt *Test.scala "
-                 "*Test.php *Tests.cs *Test.cs *Tests.swift *.bats t/*.t test.sh tests.sh run-tests.sh run_tests.sh test.py tests.py "
+                 "*Test.php *Tests.cs *Test.cs *Tests.swift *.bats t/*.t test.sh tests.sh run-tests.sh run_tests.sh test.py tests.py test.js tests.js test.mjs test.cjs test.ts spec.js "
                  "tests/** test/** spec/** __tests__/** testing/** testsuite/** t/** check_*.c *-test.* *-tests.* *_unittest.* " },
     { PATH_DOC, "*.md *.rst *.adoc *.txt *.html doc/** docs/** man/** README* CHANGELOG* NEWS* LICENSE* COPYING* AUTHORS* debian/changelog" },
     { PATH_DATA, "*.json *.yaml *.yml *.toml *.xml *.csv *.svg *.png *.jpg *.po *.pot *.ini *.cfg *.sql *.ico *.gif" },

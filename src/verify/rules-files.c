@@ -91,6 +91,75 @@ void check_file_touched(struct rules_state *st)
     }
 }
 
+#define SNAPSHOT_LINES 400u /* changed ones of a snapshot; more are not looked for in the source */
+
+/* Does a changed line of one side have the word? Of the file itself, or of the change's source. */
+static bool changed_has(const struct rules_state *st, const struct file_view *own, bool old, struct span word)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = own ? own : &st->views[i];
+        const struct text_lines *l = old ? &v->old : &v->new;
+        if (!own && (v->class != PATH_SOURCE || v->file->kind == RULE_FILE_DELETED))
+            continue;
+        for (size_t k = 0; k < l->n; k++)
+            if (l->items[k].changed && !is_comment(v->lang, l->items[k].text) && has_word(l->items[k].text, word))
+                return true;
+        if (own)
+            break;
+    }
+    return false;
+}
+
+/* Each word that one side of the snapshot has and the other lacks came or went in the source of the change as well. */
+static bool source_explains(const struct rules_state *st, const struct file_view *v)
+{
+    size_t said = 0, lines = 0;
+    for (int old = 0; old < 2; old++) {
+        const struct text_lines *l = old ? &v->old : &v->new;
+        for (size_t k = 0; k < l->n; k++) {
+            struct span words[64];
+            size_t n = l->items[k].changed ? words_of(l->items[k].text, words, COUNT_OF(words)) : 0;
+            lines += l->items[k].changed;
+            if (n == COUNT_OF(words) || lines > SNAPSHOT_LINES)
+                return false;
+            for (size_t i = 0; i < n; i++) {
+                if (changed_has(st, v, !old, words[i]))
+                    continue;
+                if (!changed_has(st, NULL, old, words[i]))
+                    return false;
+                said++;
+            }
+        }
+    }
+    return said > 0;
+}
+
+/* A snapshot named after a test file that the change deletes goes with it. */
+static bool went_with_test(const struct rules_state *st, const struct file_view *v)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *o = &st->views[i];
+        if (o->class == PATH_TEST && o->file->kind == RULE_FILE_DELETED && span_starts(span_of(path_base(v->file->path)), path_base(o->file->path)))
+            return true; /* test-deleted judges that one */
+    }
+    return false;
+}
+
+void check_snapshot_edited(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        bool deleted = v->file->kind == RULE_FILE_DELETED;
+        if (!(v->file->kind == RULE_FILE_MODIFIED || deleted) || !rule_applies(st->rule, v) || only_matching(st->rule, v))
+            continue;
+        enum finding_severity severity = st->severity;
+        if (deleted ? went_with_test(st, v) : source_explains(st, v))
+            st->severity = FINDING_NOTE;
+        rule_fire(st, v, NULL, 0, "%s was %s", path_class_name(v->class), deleted ? "deleted" : "edited");
+        st->severity = severity;
+    }
+}
+
 void check_generated_edited(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {

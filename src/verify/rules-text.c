@@ -23,9 +23,36 @@ size_t indent_width(struct span line)
     return w;
 }
 
+size_t words_of(struct span s, struct span *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < max;) {
+        size_t k = i;
+        while (k < s.n && word_char(s.p[k]))
+            k++;
+        if (k > i)
+            out[n++] = span_sub(s, i, k - i);
+        i = k + 1;
+    }
+    return n;
+}
+
+bool has_word(struct span line, struct span word)
+{
+    for (ptrdiff_t at; word.n && (at = span_find(line, word)) >= 0;) {
+        struct span rest = span_sub(line, (size_t)at + word.n, line.n);
+        if (!(at > 0 && word_char(line.p[at - 1])) && !(rest.n && word_char(rest.p[0])))
+            return true;
+        line = span_sub(line, (size_t)at + 1, line.n);
+    }
+    return false;
+}
+
 bool is_comment(const struct lang *lang, struct span line)
 {
     line = span_trim(line);
+    if (span_starts(line, "//go:") || span_starts(line, "// +build"))
+        return false; /* an instruction */
     if (lang && span_starts(line, lang->comment))
         return true;
     return span_starts(line, "/*") || span_starts(line, "* ") || span_starts(line, "<!--");
@@ -45,6 +72,71 @@ static bool split(struct span text, struct text_lines *out, struct arena *arena)
     while (out->n < n && span_line(&text, &line))
         out->items[out->n++].text = line;
     return true;
+}
+
+/* Where a block comment begins in a line: not within quotes, and not as a part of a word or glob. -1: nowhere. */
+static ptrdiff_t comment_start(struct span s)
+{
+    char quote = 0;
+    for (size_t i = 0; i + 1 < s.n; i++) {
+        char c = s.p[i];
+        if (quote) {
+            if (c == '\\')
+                i++;
+            else if (c == quote)
+                quote = 0;
+        } else if (c == '"' || c == '\'' || c == '`') {
+            quote = c;
+        } else if (c == '/' && s.p[i + 1] == '/') {
+            return -1;
+        } else if (c == '/' && s.p[i + 1] == '*' && (i == 0 || strchr(" \t;{}(),", s.p[i - 1]))) {
+            return (ptrdiff_t)i;
+        }
+    }
+    return -1;
+}
+
+/* A string that stands for itself, over lines: Python's comment. */
+static void mark_docstrings(struct text_lines *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct span s = span_trim(l->items[i].text);
+        s = span_sub(s, s.n && strchr("rRuUbB", s.p[0]), s.n);
+        const char *quotes = span_starts(s, "\"\"\"") ? "\"\"\"" : span_starts(s, "'''") ? "'''" : NULL;
+        if (!quotes || span_find(span_sub(s, 3, s.n), span_of(quotes)) >= 0)
+            continue;
+        size_t end = i + 1;
+        while (end < l->n && span_find(l->items[end].text, span_of(quotes)) < 0)
+            end++;
+        if (end == l->n)
+            return;
+        for (size_t k = i + 1; k <= end; k++)
+            l->items[k].comment = true;
+        i = end;
+    }
+}
+
+/* Lines that begin within a block comment, in languages that have them. One that never ends is none. */
+static void mark_comments(const struct lang *lang, struct text_lines *l)
+{
+    if (lang && !strcmp(lang->name, "python"))
+        mark_docstrings(l);
+    if (!lang || strcmp(lang->comment, "//") != 0)
+        return;
+    for (size_t i = 0; i < l->n; i++) {
+        struct span s = l->items[i].text;
+        ptrdiff_t at = comment_start(s);
+        if (at < 0 || span_find(span_sub(s, (size_t)at + 2, s.n), SPAN("*/")) >= 0)
+            continue;
+        size_t end = i + 1;
+        while (end < l->n && span_find(l->items[end].text, SPAN("*/")) < 0)
+            end++;
+        if (end == l->n)
+            return;
+        for (size_t k = i + 1; k <= end; k++)
+            l->items[k].comment = true;
+        i = end;
+    }
 }
 
 /* Where the bracket at `at` closes, or n. Quotes are respected. */
@@ -231,13 +323,49 @@ static bool is_blank(struct span s)
     return span_trim(s).n == 0;
 }
 
-/* Where the body of the definition at `at` ends, by indentation. */
-static size_t body_end(const struct text_lines *l, size_t at)
+/* The brace that closes the definition at `at`, where text at the margin (of a long string) stands before it. 0: none. */
+static size_t closing_brace(const struct lang *lang, const struct text_lines *l, size_t at)
 {
     size_t own = indent_width(l->items[at].text);
-    size_t i = at + 1, last = at + 1;
+    if (strcmp(lang->comment, "//") != 0 || !span_ends(span_trim(l->items[at].text), "{"))
+        return 0;
+    for (size_t i = at + 1; i < l->n; i++) {
+        struct span s = l->items[i].text;
+        if (is_blank(s) || indent_width(s) > own)
+            continue;
+        if (indent_width(s) == own && span_trim(s).p[0] == '}')
+            return i + 1;
+        if (regex_match(lang_regex(lang->test), s, 0, NULL))
+            return 0;
+    }
+    return 0;
+}
+
+static size_t count_of(struct span s, const char *what)
+{
+    size_t n = 0;
+    for (ptrdiff_t at; (at = span_find(s, span_of(what))) >= 0; n++)
+        s = span_sub(s, (size_t)at + strlen(what), s.n);
+    return n;
+}
+
+/* Where the body of the definition at `at` ends, by indentation. */
+static size_t body_end(const struct lang *lang, const struct text_lines *l, size_t at)
+{
+    size_t own = indent_width(l->items[at].text);
+    size_t i = at + 1, last = at + 1, brace = closing_brace(lang, l, at);
+    bool in_string = false, strings = !strcmp(lang->name, "python");
+    if (brace)
+        return brace;
     for (; i < l->n; i++) {
         struct span s = l->items[i].text;
+        bool within = in_string;
+        if (strings && (count_of(s, "\"\"\"") + count_of(s, "'''")) % 2)
+            in_string = !in_string;
+        if (within) {
+            last = i + 1;
+            continue;
+        }
         if (is_blank(s))
             continue;
         size_t w = indent_width(s);
@@ -292,10 +420,16 @@ bool is_failing(struct span line)
     return regex_match(lang_regex(failing), line, 0, NULL);
 }
 
+bool may_check(struct span line)
+{
+    static const char call[] = "(?i)\\b\\w*(?:assert|expect|check|verify|should|ensure|equal|contains|raises|throws|validate|matches)\\w*!?\\s*[(]|\\b_?test[A-Z_]\\w*\\s*\\(|\\bt\\.plan\\b|\\bshould(?:_\\w+)?\\b|\\bmust_\\w+";
+    return regex_match(lang_regex(call), line, 0, NULL);
+}
+
 bool is_check(const struct lang *lang, const struct text_lines *l, size_t at)
 {
     struct span s = span_trim(l->items[at].text);
-    if (!s.n || is_comment(lang, s))
+    if (!s.n || (l->items[at].comment && !span_starts(s, ">>> ")) || is_comment(lang, s)) /* doctests stand in strings */
         return false;
     if (regex_match(lang_regex(lang->assertion), s, 0, NULL))
         return true;
@@ -304,7 +438,15 @@ bool is_check(const struct lang *lang, const struct text_lines *l, size_t at)
     for (size_t i = at; i < l->n && i <= at + 3; i++) {
         if (i > at && indent_width(l->items[i].text) <= indent_width(l->items[at].text) && !span_eqs(span_trim(l->items[i].text), "{"))
             return false;
-        if (is_failing(l->items[i].text))
+        if (span_find(l->items[i].text, SPAN("skip")) >= 0 || span_find(l->items[i].text, SPAN("Skip")) >= 0)
+            return false; /* it says that the test cannot run here */
+        struct span body = l->items[i].text; /* of the line of the condition only what stands behind it */
+        if (i == at) {
+            ptrdiff_t open = span_findc(body, '(');
+            size_t close = open >= 0 ? closing(body, (size_t)open) : body.n;
+            body = open >= 0 ? span_sub(body, close, body.n) : body;
+        }
+        if (is_failing(body))
             return true;
     }
     return false;
@@ -343,14 +485,14 @@ void tests_find(struct file_view *v, const struct text_lines *lines, struct test
             continue;
         if (!name.n)
             (void)regex_match(def, line, 2, &name);
-        if (!name.n || is_comment(lang, line) || !preceded_by_marker(lang, lines, i))
+        if (!name.n || lines->items[i].comment || is_comment(lang, line) || !preceded_by_marker(lang, lines, i))
             continue;
-        struct test_case t = { .name = span_trim(name), .first = i, .end = body_end(lines, i) };
+        struct test_case t = { .name = span_trim(name), .first = i, .end = body_end(lang, lines, i) };
         if (regex_match(assertion, line, 0, NULL) && t.end == i + 1) /* a test on one line */
             t.asserts++;
         for (size_t k = i + 1; k < t.end; k++) {
             struct span s = lines->items[k].text;
-            if (is_blank(s) || is_comment(lang, s))
+            if (is_blank(s) || lines->items[k].comment || is_comment(lang, s))
                 continue;
             if (is_check(lang, lines, k)) {
                 AUTO(buf) struct buf whole = BUF_INIT(16384);
@@ -439,6 +581,8 @@ int view_open(struct file_view *v, const struct rule_file *f, struct arena *aren
         return 0;
     if (!split(f->old_text, &v->old, arena) || !split(f->new_text, &v->new, arena) || !mark_changes(&v->old, &v->new))
         return -ERR_NOMEM;
+    mark_comments(v->lang, &v->old);
+    mark_comments(v->lang, &v->new);
     tests_find(v, &v->old, &v->old_tests, arena);
     tests_find(v, &v->new, &v->new_tests, arena);
     forgive_layout(v);

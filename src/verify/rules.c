@@ -27,6 +27,7 @@ static const cyaml_schema_field_t pattern_fields[] = {
     TEXT("match", rule_pattern, match, 0, 2000),
     TEXT("unless", rule_pattern, unless, CYAML_FLAG_OPTIONAL, 2000),
     TEXT("under", rule_pattern, under, CYAML_FLAG_OPTIONAL, 2000),
+    TEXT("beside", rule_pattern, beside, CYAML_FLAG_OPTIONAL, 2000),
     CYAML_FIELD_END
 };
 static const cyaml_schema_value_t pattern_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct rule_pattern, pattern_fields) };
@@ -38,6 +39,10 @@ static const cyaml_schema_field_t example_fields[] = {
     TEXT("new", rule_example, new, CYAML_FLAG_OPTIONAL, 20000),
     TEXT("task", rule_example, task, CYAML_FLAG_OPTIONAL, 2000),
     TEXT("tests", rule_example, tests, CYAML_FLAG_OPTIONAL, 2000),
+    TEXT("also", rule_example, also, CYAML_FLAG_OPTIONAL, 200),
+    TEXT("also_old", rule_example, also_old, CYAML_FLAG_OPTIONAL, 20000),
+    TEXT("also_new", rule_example, also_new, CYAML_FLAG_OPTIONAL, 20000),
+    TEXT("severity", rule_example, severity, CYAML_FLAG_OPTIONAL, 10),
     CYAML_FIELD_BOOL("binary", CYAML_FLAG_OPTIONAL, struct rule_example, binary),
     CYAML_FIELD_BOOL("fires", CYAML_FLAG_DEFAULT, struct rule_example, fires),
     CYAML_FIELD_END
@@ -49,8 +54,10 @@ static const cyaml_schema_field_t rule_fields[] = {
     TEXT("why", rule, why, 0, 1000),
     TEXT("message", rule, message, CYAML_FLAG_OPTIONAL, 200),
     TEXT("severity", rule, severity, 0, 10),
+    TEXT("in_new_files", rule, in_new_files, CYAML_FLAG_OPTIONAL, 10),
     TEXT("check", rule, check, 0, 40),
     TEXT("task_allows", rule, task_allows, CYAML_FLAG_OPTIONAL, 1000),
+    CYAML_FIELD_BOOL("code_only", CYAML_FLAG_OPTIONAL, struct rule, code_only),
     CYAML_FIELD_SEQUENCE_COUNT("paths", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct rule, paths, npaths, &text_schema, 0, 60),
     CYAML_FIELD_SEQUENCE_COUNT("patterns", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct rule, patterns, npatterns,
                                &pattern_schema, 0, 60),
@@ -73,6 +80,7 @@ static void check_removed(struct rules_state *st);
 static void check_added_to_old(struct rules_state *st);
 static void check_added_in_old_tests(struct rules_state *st);
 static void check_added_where_removed(struct rules_state *st);
+static void check_line_rewritten(struct rules_state *st);
 
 static const struct {
     const char *name;
@@ -85,6 +93,7 @@ static const struct {
     { "removed", check_removed },                  /* a removed line matches, and fewer lines of the file do than before */
     { "added-in-old-tests", check_added_in_old_tests }, /* an added line, within a test that was there */
     { "added-where-removed", check_added_where_removed }, /* an added line in a file that lost a line of the same pattern */
+    { "line-rewritten", check_line_rewritten }, /* a line of a pattern stands rewritten, and words of it are gone */
     { "test-data-removed", check_test_data_removed },
     { "test-input-changed", check_test_input_changed },
     { "test-deleted", check_test_deleted },
@@ -102,6 +111,7 @@ static const struct {
     { "large-binary", check_large_binary },
     { "file-added", check_file_added },
     { "file-touched", check_file_touched },
+    { "snapshot-edited", check_snapshot_edited },
     { "generated-edited", check_generated_edited },
     { "conflict-markers", check_conflict_markers },
     { "hard-coded", check_hard_coded },
@@ -129,13 +139,13 @@ static bool severity_parse(const char *s, enum finding_severity *out)
 static int check_row(const struct rule *r, const char *path, struct err *e)
 {
     enum finding_severity sev;
-    if (!severity_parse(r->severity, &sev))
-        return err_set(e, ERR_INPUT, "%s: severity '%s' is none of note, person, block", path, r->severity);
+    if (!severity_parse(r->severity, &sev) || (r->in_new_files && !severity_parse(r->in_new_files, &sev)))
+        return err_set(e, ERR_INPUT, "%s: severity '%s' is none of note, person, block", path, r->in_new_files ? r->in_new_files : r->severity);
     if (!check_find(r->check))
         return err_set(e, ERR_INPUT, "%s: unknown check '%s'", path, r->check);
     for (unsigned i = 0; i < r->npatterns; i++) {
         struct regex *rx;
-        const char *all[] = { r->patterns[i].match, r->patterns[i].unless, r->patterns[i].under };
+        const char *all[] = { r->patterns[i].match, r->patterns[i].unless, r->patterns[i].under, r->patterns[i].beside };
         for (size_t k = 0; k < COUNT_OF(all); k++) {
             if (!all[k])
                 continue;
@@ -237,7 +247,8 @@ bool rule_applies(const struct rule *r, const struct file_view *v)
     return any;
 }
 
-bool rule_matches(const struct rule *r, const struct file_view *v, struct span line)
+/* The first of its patterns that the line matches, or NULL. */
+static const struct rule_pattern *pattern_of(const struct rule *r, const struct file_view *v, struct span line)
 {
     for (unsigned i = 0; i < r->npatterns; i++) {
         const struct rule_pattern *p = &r->patterns[i];
@@ -248,9 +259,14 @@ bool rule_matches(const struct rule *r, const struct file_view *v, struct span l
             continue;
         const struct regex *m = lang_regex(p->match), *u = lang_regex(p->unless);
         if (m && regex_match(m, line, 0, NULL) && !(u && regex_match(u, line, 0, NULL)))
-            return true;
+            return p;
     }
-    return false;
+    return NULL;
+}
+
+bool rule_matches(const struct rule *r, const struct file_view *v, struct span line)
+{
+    return pattern_of(r, v, line) != NULL;
 }
 
 void rule_fire(struct rules_state *st, const struct file_view *v, const char *path, size_t line, const char *fmt, ...)
@@ -266,9 +282,12 @@ void rule_fire(struct rules_state *st, const struct file_view *v, const char *pa
     va_start(ap, fmt);
     buf_addv(&b, fmt, ap);
     va_end(ap);
+    enum finding_severity severity = st->severity, in_new;
+    if (v && v->file->kind == RULE_FILE_ADDED && st->rule->in_new_files && severity_parse(st->rule->in_new_files, &in_new) && in_new < severity)
+        severity = in_new;
     struct finding f = {
         .rule = st->rule->name,
-        .severity = st->severity,
+        .severity = severity,
         .file = arena_strdup(st->arena, v ? v->file->path : path),
         .line = (int64_t)line,
         .message = arena_strdup(st->arena, buf_str(&b)),
@@ -313,8 +332,7 @@ static bool moved_here(const struct rules_state *st, const struct file_view *v, 
     return false;
 }
 
-/* Lines that belong to a test that is new: its body and what stands directly above it (decorators, comments). */
-static bool in_new_test(const struct file_view *v, size_t at)
+bool in_new_test(const struct file_view *v, size_t at)
 {
     for (size_t k = 0; k < v->new_tests.n; k++) {
         const struct test_case *t = &v->new_tests.items[k];
@@ -348,15 +366,42 @@ static bool is_excused(const struct rule *r, const struct file_view *v, size_t a
     return false;
 }
 
+/* Did this file, or a configuration that the change touches, get a line that explains the match? */
+static bool is_explained(const struct rules_state *st, const struct file_view *v, struct span line)
+{
+    const struct rule_pattern *p = pattern_of(st->rule, v, line);
+    const struct regex *beside = p ? lang_regex(p->beside) : NULL;
+    for (size_t i = 0; beside && i < st->nviews; i++) {
+        const struct file_view *o = &st->views[i];
+        bool here = o == v || !strcmp(path_base(o->file->path), path_base(v->file->path)) || (v->class != PATH_SOURCE && v->class != PATH_TEST && (o->class == PATH_CONFIG || o->class == PATH_DATA));
+        for (size_t k = 0; here && k < o->new.n; k++)
+            if ((o->new.items[k].changed || v->class == PATH_SOURCE) && regex_match(beside, o->new.items[k].text, 0, NULL))
+                return true;
+    }
+    return false;
+}
+
+/* The finding on a line of the new text (or of the old one, at its place in the new). */
+static void fire_at(struct rules_state *st, const struct file_view *v, size_t at, struct span line)
+{
+    enum finding_severity severity = st->severity;
+    struct span s = span_trim(line);
+    if (is_explained(st, v, line))
+        st->severity = FINDING_NOTE;
+    rule_fire(st, v, NULL, at, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
+    st->severity = severity;
+}
+
 static void fire_line(struct rules_state *st, const struct file_view *v, size_t k)
 {
-    struct span s = span_trim(v->new.items[k].text);
-    rule_fire(st, v, NULL, k + 1, "%s: %.*s", message_of(st->rule), (int)(s.n < 160 ? s.n : 160), s.p);
+    fire_at(st, v, k + 1, v->new.items[k].text);
 }
 
 static bool came(const struct rules_state *st, const struct file_view *v, size_t k)
 {
     const struct text_line *l = &v->new.items[k];
+    if (st->rule->code_only && (l->comment || is_comment(v->lang, l->text)))
+        return false;
     return l->changed && rule_matches(st->rule, v, l->text) && !is_excused(st->rule, v, k) && !moved_here(st, v, l->text);
 }
 
@@ -493,6 +538,66 @@ static bool only_comma(const struct file_view *v, struct span line)
     return false;
 }
 
+/* Did the change move test files? */
+static bool tests_moved(const struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++)
+        if (st->views[i].file->kind == RULE_FILE_RENAMED && st->views[i].class == PATH_TEST)
+            return true;
+    return false;
+}
+
+static bool path_char(char c)
+{
+    return word_char(c) || strchr("./*{}-", c);
+}
+
+/* Is each path or pattern of the old line in the new one, as it was? */
+static bool has_paths_of(struct span old, struct span new)
+{
+    for (size_t i = 0; i < old.n;) {
+        size_t k = i;
+        while (k < old.n && path_char(old.p[k]))
+            k++;
+        struct span path = span_sub(old, i, k - i), rest = new;
+        bool found = k == i;
+        for (ptrdiff_t at; !found && (at = span_find(rest, path)) >= 0;) {
+            size_t end = (size_t)at + path.n;
+            found = !(at > 0 && path_char(rest.p[at - 1])) && !(end < rest.n && path_char(rest.p[end]));
+            rest = span_sub(rest, (size_t)at + 1, rest.n);
+        }
+        if (!found)
+            return false;
+        i = k + 1;
+    }
+    return true;
+}
+
+/* A line that matches was rewritten, and not all paths that it had are in what stands there now. */
+static void check_line_rewritten(struct rules_state *st)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct file_view *v = &st->views[i];
+        for (size_t k = 0; rule_applies(st->rule, v) && k < v->new.n; k++) {
+            struct span new = v->new.items[k].text;
+            if (!v->new.items[k].changed || !rule_matches(st->rule, v, new))
+                continue;
+            for (size_t x = 0; x < v->old.n; x++) {
+                struct span old = v->old.items[x].text;
+                if (!v->old.items[x].changed || pattern_of(st->rule, v, old) != pattern_of(st->rule, v, new))
+                    continue;
+                enum finding_severity severity = st->severity;
+                if (tests_moved(st))
+                    st->severity = FINDING_NOTE;
+                if (!has_paths_of(old, new))
+                    fire_line(st, v, k);
+                st->severity = severity;
+                break;
+            }
+        }
+    }
+}
+
 static void check_added_where_removed(struct rules_state *st)
 {
     for (size_t i = 0; i < st->nviews; i++) {
@@ -510,6 +615,50 @@ static void check_added_where_removed(struct rules_state *st)
     }
 }
 
+/* Does the line name a file that the change deletes? Then what was registered there is judged with the file. */
+static bool names_deleted_file(const struct rules_state *st, struct span line)
+{
+    for (size_t i = 0; i < st->nviews; i++) {
+        const struct rule_file *f = st->views[i].file;
+        if (f->kind != RULE_FILE_DELETED || st->views[i].class != PATH_TEST)
+            continue;
+        struct span base = span_of(path_base(f->path));
+        ptrdiff_t dot = span_findc(base, '.');
+        struct span stem = dot > 0 ? span_sub(base, 0, (size_t)dot) : base;
+        if (stem.n >= 4 && has_word(line, stem))
+            return true;
+    }
+    return false;
+}
+
+/* Does a line that stays ask for as much: the same command, or the same with fewer words behind it? */
+static bool broader_stays(const struct rules_state *st, const struct file_view *v, struct span line)
+{
+    struct span had[64], has[64];
+    size_t n = words_of(line, had, COUNT_OF(had));
+    for (size_t k = 0; k < v->new.n; k++) {
+        struct span s = v->new.items[k].text;
+        if (is_comment(v->lang, s) || span_starts(span_trim(s), "#") || !rule_matches(st->rule, v, s))
+            continue;
+        size_t all = words_of(s, has, COUNT_OF(has)), found = 0, kept = 0;
+        for (size_t a = 0; a < all; a++) {
+            bool both = false;
+            for (size_t b = 0; b < n && !both; b++)
+                both = span_eq(has[a], had[b]);
+            found += both;
+        }
+        for (size_t b = 0; b < n; b++) {
+            bool both = false;
+            for (size_t a = 0; a < all && !both; a++)
+                both = span_eq(has[a], had[b]);
+            kept += both;
+        }
+        if (all && n && (found == all || (kept == n && v->new.items[k].changed)))
+            return true; /* with more words behind it: what those do is asked by gate-narrowed */
+    }
+    return false;
+}
+
 static void check_removed(struct rules_state *st)
 {
     /* Over the whole change: what moved to another file is not gone. */
@@ -525,14 +674,19 @@ static void check_removed(struct rules_state *st)
         const struct file_view *v = &st->views[i];
         if (!rule_applies(st->rule, v) || matching(st->rule, v, &v->new) >= matching(st->rule, v, &v->old))
             continue;
-        if (v->file->kind == RULE_FILE_DELETED && v->class == PATH_TEST)
-            continue; /* test-deleted says so */
-        for (size_t k = 0; k < v->old.n; k++)
-            if (v->old.items[k].changed && rule_matches(st->rule, v, v->old.items[k].text)) {
-                struct span s = span_trim(v->old.items[k].text);
-                rule_fire(st, v, NULL, k < v->new.n ? k + 1 : 0, "%s: %.*s", message_of(st->rule),
-                          (int)(s.n < 160 ? s.n : 160), s.p);
-            }
+        if (v->file->kind == RULE_FILE_DELETED && (v->class == PATH_TEST || (v->class == PATH_SOURCE && v->lang)))
+            continue; /* test-deleted says so; and code that is gone needs no strictness */
+        for (size_t k = 0; k < v->old.n; k++) {
+            struct span old = v->old.items[k].text;
+            if (!v->old.items[k].changed || !rule_matches(st->rule, v, old))
+                continue;
+            enum finding_severity severity = st->severity;
+            bool package = v->file->kind == RULE_FILE_DELETED && v->class != PATH_CI && strchr(v->file->path, '/'); /* all of it went */
+            if (package || names_deleted_file(st, old) || broader_stays(st, v, old))
+                st->severity = FINDING_NOTE;
+            fire_at(st, v, k < v->new.n ? k + 1 : 0, old);
+            st->severity = severity;
+        }
     }
 }
 

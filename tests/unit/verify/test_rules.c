@@ -8,24 +8,29 @@
 
 #include "verify/rules-internal.h"
 
+static struct rule_file file_of(const char *path, const char *old_path, const char *old, const char *new)
+{
+    return (struct rule_file){
+        .path = path,
+        .old_path = old_path,
+        .kind = old_path ? RULE_FILE_RENAMED : !old ? RULE_FILE_ADDED : !new ? RULE_FILE_DELETED : RULE_FILE_MODIFIED,
+        .old_text = span_of(old),
+        .new_text = span_of(new),
+    };
+}
+
 static bool fires(const struct rule *r, const struct rule_example *x, struct findings *f, struct arena *a)
 {
-    struct rule_file file = {
-        .path = x->path,
-        .old_path = x->old_path,
-        .kind = x->old_path ? RULE_FILE_RENAMED : !x->old ? RULE_FILE_ADDED : !x->new ? RULE_FILE_DELETED : RULE_FILE_MODIFIED,
-        .old_text = span_of(x->old),
-        .new_text = span_of(x->new),
-        .binary = x->binary,
-    };
+    struct rule_file files[] = { file_of(x->path, x->old_path, x->old, x->new), file_of(x->also, NULL, x->also_old, x->also_new) };
+    files[0].binary = x->binary;
     struct span tests = span_of(x->tests);
-    struct rule_input in = { .files = &file, .nfiles = 1, .tests = &tests, .ntests = x->tests != NULL, .task = span_of(x->task) };
+    struct rule_input in = { .files = files, .nfiles = x->also ? 2 : 1, .tests = &tests, .ntests = x->tests != NULL, .task = span_of(x->task) };
     struct err e = ERR_INIT;
     if (rules_run(&in, a, f, &e) < 0)
         fail_msg("%s", e.text);
     for (size_t i = 0; i < f->len; i++) {
         assert_true(f->items[i].message[0] != 0);
-        if (!strcmp(f->items[i].rule, r->name))
+        if (!strcmp(f->items[i].rule, r->name) && (!x->severity || !strcmp(x->severity, finding_severity_name(f->items[i].severity))))
             return true;
     }
     return false;
@@ -91,6 +96,7 @@ static void path_classify__goes_by_names(void **state)
         { "a/package-lock.json", PATH_LOCK }, { ".github/workflows/ci.yml", PATH_CI }, { "conftest.py", PATH_CONFTEST },
         { "tests/conftest.py", PATH_CONFTEST }, { "README.md", PATH_DOC },          { "src/__snapshots__/a.snap", PATH_SNAPSHOT },
         { "testdata/x.golden", PATH_SNAPSHOT }, { ".eslintrc.json", PATH_CONFIG },  { "src/testing_tools.py", PATH_SOURCE },
+        { "test.js", PATH_TEST },            { "vendor/x/x_test.go", PATH_GENERATED }, { "dist/a.js", PATH_GENERATED },
         { "latest.py", PATH_SOURCE },         { "contest/a.py", PATH_SOURCE },      { "stead.yaml", PATH_CONFIG },
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++)
