@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "cli/ask-why.h"
@@ -21,6 +22,7 @@
 #include "workspace/apply.h"
 
 #define REVIEW_COMMAND_BYTES ((size_t)1 << 30)
+#define REVIEW_SAVED_BYTES ((size_t)16 << 20)
 
 static const struct option review_options[] = {
     { "approve", 0, OPT_STRINGS, "HUNK|PATH|all", "approve these hunks (repeatable)" },
@@ -99,6 +101,40 @@ static int record(struct job *j, const char *decision, const char *by, struct er
     if (r == 0 && j->change->session[0])
         r = journal_append(j->journal, j->change->session, "approval", buf_span(&b), NULL, e);
     buf_finish(&b);
+    return r;
+}
+
+/* Where decisions wait that a person has left: beside the record, under the change's name. */
+static const char *saved_key(const struct job *j, char key[ID_SIZE + 8])
+{
+    (void)snprintf(key, ID_SIZE + 8, "review/%s", j->change->id);
+    return key;
+}
+
+/* What was decided before the screen was left: it goes on from there. What cannot be read is begun anew. */
+static int take_up(struct job *j, struct err *e)
+{
+    struct buf saved = BUF_INIT(REVIEW_SAVED_BYTES);
+    char key[ID_SIZE + 8];
+    struct err why = ERR_INIT;
+    int r = journal_state_get(j->journal, saved_key(j, key), &saved, e);
+    if (r == 1 && saved.n && review_restore(j->review, buf_span(&saved), &why) < 0)
+        log_warn("review of %s: what was decided before cannot be read: %s", j->change->id, why.text);
+    buf_finish(&saved);
+    return r < 0 ? r : 0;
+}
+
+/* `done`: nothing waits any more. */
+static int put_by(struct job *j, bool done, struct err *e)
+{
+    struct buf saved = BUF_INIT(REVIEW_SAVED_BYTES);
+    char key[ID_SIZE + 8];
+    if (!done)
+        review_save(j->review, &saved);
+    int r = buf_check(&saved, e);
+    if (r == 0)
+        r = journal_state_put(j->journal, saved_key(j, key), buf_span(&saved), e);
+    buf_finish(&saved);
     return r;
 }
 
@@ -282,9 +318,16 @@ static int review_main(struct cli *cli)
         return finish(&j, cli_flag(cli, "apply") || cli_string(cli, "branch"), "options", &e);
     if (cli->json)
         return print_json(&j);
-    enum review_outcome outcome;
+    enum review_outcome outcome = REVIEW_LATER;
     style_set(cli->color);
-    int r = review_screen(j.review, j.loop, cli_cancel(cli), &outcome, &e);
+    int r = take_up(&j, &e);
+    if (r == 0)
+        r = review_screen(j.review, j.loop, cli_cancel(cli), &outcome, &e);
+    struct err unsaved = ERR_INIT;
+    if (r != -ERR_UNSUPPORTED && put_by(&j, r == 0 && outcome == REVIEW_DONE, &unsaved) < 0 && r == 0) {
+        r = -(int)unsaved.kind;
+        e = unsaved;
+    }
     if (r == -ERR_UNSUPPORTED) {
         err_hint(&e, "decide by options: `stead review --json` lists hunks; --approve HUNK, --reject HUNK, --apply");
         return cli_fail(cli, EXIT_USAGE, &e);
@@ -292,7 +335,8 @@ static int review_main(struct cli *cli)
     if (r < 0)
         return cli_fail(cli, cli_exit_of(&e), &e);
     if (outcome == REVIEW_LATER) {
-        cli_outf(cli, "left for later: `stead review %s`\n", j.change->id);
+        cli_outf(cli, "left for later with %zu approved, %zu rejected: `stead review %s`\n", review_count(j.review, REVIEW_APPROVE),
+                 review_count(j.review, REVIEW_REJECT), j.change->id);
         return EXIT_PENDING;
     }
     return finish(&j, true, "person", &e);

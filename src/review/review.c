@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bind.h"
 #include "base/mem.h"
 #include "verify/rules.h"
 #include "verify/verify.h"
@@ -25,6 +26,8 @@ struct review {
     size_t nundo, undo_cap;
     int64_t active_ms, last_ms;
 };
+
+static const char *const state_names[] = { [REVIEW_OPEN] = "open", [REVIEW_APPROVE] = "approved", [REVIEW_REJECT] = "rejected" };
 
 bool review_finding_at(const struct finding *x, const struct change_file *f, const struct hunk *h)
 {
@@ -223,6 +226,53 @@ void review_active(struct review *r, int64_t now_ms)
 int64_t review_active_ms(const struct review *r)
 {
     return r->active_ms;
+}
+
+void review_save(const struct review *r, struct buf *out)
+{
+    buf_addf(out, "{\"active_ms\":%lld,\"hunks\":[", (long long)r->active_ms);
+    const char *comma = "";
+    for (size_t i = 0; i < r->nitems; i++) {
+        const struct review_item *it = &r->items[i];
+        if (it->state == REVIEW_OPEN && !it->comment)
+            continue;
+        buf_addf(out, "%s{\"id\":\"%s\",\"state\":\"%s\",\"comment\":", comma, it->hunk->id, state_names[it->state]);
+        buf_add_json(out, span_of(it->comment ? it->comment : ""));
+        buf_addc(out, '}');
+        comma = ",";
+    }
+    buf_adds(out, "]}");
+}
+
+static int restore_one(struct review *r, const json_t *saved, struct err *e)
+{
+    const char *id = json_string_value(json_object_get(saved, "id")), *name = json_string_value(json_object_get(saved, "state"));
+    const char *comment = json_string_value(json_object_get(saved, "comment"));
+    size_t state = 0;
+    while (name && state < COUNT_OF(state_names) && strcmp(state_names[state], name) != 0)
+        state++;
+    if (!id || !name || state == COUNT_OF(state_names))
+        return err_set(e, ERR_INPUT, "a decision without hunk or state");
+    for (size_t i = 0; i < r->nitems; i++)
+        if (strcmp(r->items[i].hunk->id, id) == 0)
+            return review_decide(r, i, (enum review_state)state, comment, e);
+    return 0;
+}
+
+int review_restore(struct review *r, struct span saved, struct err *e)
+{
+    json_t *json = NULL;
+    int rc = json_parse(saved, BIND_TOLERANT, &json, e);
+    size_t i;
+    const json_t *one;
+    json_array_foreach(json_object_get(json, "hunks"), i, one)
+        if (rc == 0)
+            rc = restore_one(r, one, e);
+    int64_t active = json_integer_value(json_object_get(json, "active_ms"));
+    if (rc == 0 && active > 0)
+        r->active_ms = active;
+    json_decref(json);
+    return rc;
 }
 
 int review_approved(const struct review *r, struct arena *a, struct strings *out, struct err *e)

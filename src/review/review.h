@@ -67,6 +67,11 @@ size_t review_count(const struct review *r, enum review_state state);
 void review_active(struct review *r, int64_t now_ms); /* a person did something */
 int64_t review_active_ms(const struct review *r);
 
+/* Decisions, comments and active time as JSON, for a review that goes on later. */
+void review_save(const struct review *r, struct buf *out);
+/* What review_save wrote of this change; hunks that are no longer in it are left out. ERR_INPUT: it is something else. */
+int review_restore(struct review *r, struct span saved, struct err *e) WARN_UNUSED;
+
 /* Ids of the approved hunks, from the arena. */
 int review_approved(const struct review *r, struct arena *a, struct strings *out, struct err *e) WARN_UNUSED;
 /* Guarded files with an approved hunk: approving their hunks is their explicit approval. */

@@ -576,9 +576,17 @@ def review_undo_search_and_later(t):
     t.type("sum")
     t.keys("Enter")
     t.wait("sum.c")
+    t.keys("a")
+    t.wait("1 approved")
     t.keys("q")
-    t.wait("left for later", "exit=6")
+    t.wait("left for later with 1 approved, 0 rejected", "exit=6")
     assert "i = 1" in t.read("sum.c")
+    t.open(f"{STEAD} review", columns=110)
+    t.wait("1 approved")  # it goes on from there
+    t.keys("u")
+    t.wait("0 approved")
+    t.keys("q")
+    t.wait("left for later with 0 approved", "exit=6")
 
 
 def main():
