@@ -286,12 +286,13 @@ static int migrate(struct store *s, struct err *e)
     return ret;
 }
 
-/* Whose file is this, and which version? An empty one is new. */
+/* Whose file is this, and which version? An empty one is new. Read as one: another program may be making it just now. */
 static int identify(struct store *s, int64_t *version, struct err *e)
 {
     int64_t id = 0, tables = 0;
-    if (pragma_i64(s, "PRAGMA user_version", version, e) < 0 || pragma_i64(s, "PRAGMA application_id", &id, e) < 0 ||
-        pragma_i64(s, "SELECT count(*) FROM sqlite_master", &tables, e) < 0)
+    if (exec(s, "BEGIN", "cannot read the journal", e) < 0 || pragma_i64(s, "PRAGMA user_version", version, e) < 0 ||
+        pragma_i64(s, "PRAGMA application_id", &id, e) < 0 || pragma_i64(s, "SELECT count(*) FROM sqlite_master", &tables, e) < 0 ||
+        exec(s, "COMMIT", "cannot read the journal", e) < 0)
         return err_code(e);
     if (id == APPLICATION_ID || (id == 0 && tables == 0 && *version == 0))
         return check_version(s, *version, e);

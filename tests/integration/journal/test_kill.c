@@ -165,6 +165,39 @@ static void kill__loses_nothing_that_was_acknowledged(void **state)
                   (long long)c.events);
 }
 
+/* The first programs to use a directory make its journal together: each finds one that is its own. */
+static void a_new_journal__is_made_by_several_at_once(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    for (int round = 0; round < 60; round++) {
+        char fresh[128];
+        pid_t pids[4];
+        (void)snprintf(fresh, sizeof fresh, "%s/new-%d.db", dir, round);
+        for (size_t i = 0; i < COUNT_OF(pids); i++) {
+            pids[i] = fork();
+            assert_true(pids[i] >= 0);
+            if (pids[i] == 0) {
+                struct journal *j;
+                struct journal_session s = { .workspace = "/w" };
+                int r = journal_open(fresh, JOURNAL_CREATE, &j, &e);
+                if (r == 0)
+                    r = journal_session_start(j, &s, &e);
+                if (r < 0)
+                    print_error("%s\n", e.text);
+                _exit(r < 0);
+            }
+        }
+        int failed = 0;
+        for (size_t i = 0; i < COUNT_OF(pids); i++) {
+            int status = 0;
+            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+            failed += status != 0;
+        }
+        assert_int_equal(failed, 0);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -185,6 +218,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_new_journal__is_made_by_several_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(kill__loses_nothing_that_was_acknowledged, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
