@@ -111,11 +111,6 @@ struct class_check {
     struct err *e;
 };
 
-static bool ends_with(const char *s, const char *end)
-{
-    return span_ends(span_of(s), end);
-}
-
 /* Keys whose value is the name of a task class; `other`: the word that is allowed beside. */
 static bool names_class(const char *key, const char **other)
 {
@@ -124,7 +119,7 @@ static bool names_class(const char *key, const char **other)
     } keys[] = { { "policy.hosted_classes[", "]", "all" }, { "policy.chains[", "].class", "default" },
                  { "policy.second_model[", "].class", "default" }, { "classes[", "].name", "" } };
     for (size_t i = 0; i < COUNT_OF(keys); i++)
-        if (strncmp(key, keys[i].from, strlen(keys[i].from)) == 0 && ends_with(key, keys[i].to)) {
+        if (strncmp(key, keys[i].from, strlen(keys[i].from)) == 0 && span_ends(span_of(key), keys[i].to)) {
             *other = keys[i].other;
             return true;
         }

@@ -143,7 +143,6 @@ static int print_json(struct job *j)
     struct cli *cli = j->cli;
     const struct review_item *items;
     size_t n = review_items(j->review, &items);
-    static const char *const states[] = { "open", "approved", "rejected" };
     struct buf b = BUF_INIT(256u << 20);
     buf_addf(&b, "{\"v\":1,\"change\":\"%s\",\"hash\":\"%s\",\"hunks\":[", j->change->id, j->change->hash.s);
     for (size_t i = 0; i < n; i++) {
@@ -152,7 +151,7 @@ static int print_json(struct job *j)
         buf_add_json(&b, span_of(items[i].file->path));
         buf_addf(&b, ",\"rank\":%d,\"why\":", items[i].rank);
         buf_add_json(&b, span_of(items[i].why));
-        buf_addf(&b, ",\"state\":\"%s\",\"findings\":%zu,\"old_start\":%d,\"new_start\":%d,\"lines\":[", states[items[i].state],
+        buf_addf(&b, ",\"state\":\"%s\",\"findings\":%zu,\"old_start\":%d,\"new_start\":%d,\"lines\":[", review_state_name(items[i].state),
                  items[i].nfindings, h->old_start, h->new_start);
         for (size_t k = 0; k < h->nlines; k++) {
             buf_addf(&b, "%s{\"origin\":\"%c\",\"text\":", k ? "," : "", h->lines[k].origin);

@@ -29,6 +29,11 @@ struct review {
 
 static const char *const state_names[] = { [REVIEW_OPEN] = "open", [REVIEW_APPROVE] = "approved", [REVIEW_REJECT] = "rejected" };
 
+const char *review_state_name(enum review_state s)
+{
+    return state_names[s];
+}
+
 bool review_finding_at(const struct finding *x, const struct change_file *f, const struct hunk *h)
 {
     if (!x->file || strcmp(x->file, f->path) != 0)

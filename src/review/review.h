@@ -33,6 +33,7 @@ struct verdict;
 #define REVIEW_IDLE_MS 60000
 
 enum review_state { REVIEW_OPEN, REVIEW_APPROVE, REVIEW_REJECT };
+const char *review_state_name(enum review_state s); /* "open", "approved", "rejected" */
 
 struct review_item {
     const struct change_file *file;

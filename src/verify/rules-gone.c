@@ -43,8 +43,10 @@ static bool defines(struct span line, struct span word)
     return regex_match(lang_regex(head), span_sub(line, 0, (size_t)at), 0, NULL);
 }
 
-/* Was it defined in source code that the change took away, and is defined nowhere in what came? */
-static bool definition_left(const struct rules_state *st, struct span word)
+typedef bool (*line_has_fn)(struct span line, struct span word);
+
+/* Did source code of this change lose a line that has the word so, where none of what it is now has? `changed_only`: of its new lines only those of the change count. */
+static bool left_the_source(const struct rules_state *st, struct span word, line_has_fn has, bool changed_only)
 {
     bool lost = false;
     for (size_t i = 0; i < st->nviews; i++) {
@@ -52,29 +54,18 @@ static bool definition_left(const struct rules_state *st, struct span word)
         if (v->class != PATH_SOURCE)
             continue;
         for (size_t k = 0; k < v->new.n; k++)
-            if (v->new.items[k].changed && defines(v->new.items[k].text, word))
+            if ((v->new.items[k].changed || !changed_only) && has(v->new.items[k].text, word))
                 return false;
         for (size_t k = 0; k < v->old.n && !lost; k++)
-            lost = v->old.items[k].changed && defines(v->old.items[k].text, word);
+            lost = v->old.items[k].changed && has(v->old.items[k].text, word);
     }
     return lost;
 }
 
-/* Is the word defined or used on a line that source code of this change lost, and nowhere in what it is now? */
-static bool left_the_source(const struct rules_state *st, struct span word)
+/* Used nowhere in what the source is now, or defined on no line that came. */
+static bool is_gone(const struct rules_state *st, struct span word)
 {
-    bool lost = false;
-    for (size_t i = 0; i < st->nviews; i++) {
-        const struct file_view *v = &st->views[i];
-        if (v->class != PATH_SOURCE)
-            continue;
-        for (size_t k = 0; k < v->new.n; k++)
-            if (has_word(v->new.items[k].text, word))
-                return false;
-        for (size_t k = 0; k < v->old.n && !lost; k++)
-            lost = v->old.items[k].changed && has_word(v->old.items[k].text, word);
-    }
-    return lost;
+    return left_the_source(st, word, has_word, false) || left_the_source(st, word, defines, true);
 }
 
 /* Is the word used as a name of the code under test: called, a member, a text, an option, a constant? Not as a local variable. */
@@ -95,7 +86,7 @@ bool names_the_gone(const struct rules_state *st, struct span line)
     struct span words[64];
     size_t n = words_of(line, words, COUNT_OF(words));
     for (size_t k = 0; k < n; k++)
-        if (words[k].n >= 4 && !(words[k].p[0] >= '0' && words[k].p[0] <= '9') && is_used(line, words[k]) && (left_the_source(st, words[k]) || definition_left(st, words[k])))
+        if (words[k].n >= 4 && !(words[k].p[0] >= '0' && words[k].p[0] <= '9') && is_used(line, words[k]) && is_gone(st, words[k]))
             return true;
     return false;
 }
@@ -284,7 +275,7 @@ bool words_live_on(const struct rules_state *st, const struct file_view *v, cons
             if (known || is_common_word(v, t, words[i]))
                 continue;
             seen[n++] = words[i];
-            found += in_new_tests(st, words[i]) || left_the_source(st, words[i]);
+            found += in_new_tests(st, words[i]) || left_the_source(st, words[i], has_word, false);
         }
     }
     return n ? found * 10 >= n * (named ? 3 : 6) : named && !only_checks;
